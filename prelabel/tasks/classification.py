@@ -1,0 +1,79 @@
+"""Classification: one label an item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+
+from prelabel.records import Label, Value, Votes
+from prelabel.tasks import AbstainedError, Level, OffListError
+
+if TYPE_CHECKING:
+    from prelabel.guideline import Guideline
+
+ABSTAIN = "abstain"
+
+
+class Classification:
+    """One label an item; one unit, named ``""``."""
+
+    name = "classification"
+    level: Level = "nominal"
+
+    def __init__(self, guideline: Guideline) -> None:
+        self.guideline = guideline
+        self.labels = guideline.label_names
+
+    def response_model(self, *, rationale: bool) -> type[BaseModel]:
+        """Return a model with ``label``, after a short ``rationale`` where asked for."""
+        allowed = [*self.labels, *([ABSTAIN] if self.guideline.abstain else [])]
+        label = Annotated[str, WithJsonSchema({"type": "string", "enum": allowed})]
+        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
+        fields["label"] = (label, ...)
+        config = ConfigDict(json_schema_extra={"additionalProperties": False})
+        return create_model("Answer", __config__=config, **fields)
+
+    def read(self, answer: BaseModel) -> Label:
+        """Return the label's name; the raw text must match a name or alias as a whole."""
+        raw = answer.label  # type: ignore[attr-defined]
+        if self.guideline.abstain and raw.strip().casefold() == ABSTAIN:
+            raise AbstainedError
+        return self.match(raw)
+
+    def match(self, raw: Any) -> Label:
+        """Return the label's name for a recorded value."""
+        if isinstance(raw, list) and len(raw) == 1:
+            raw = raw[0]
+        name = self.guideline.match(raw) if isinstance(raw, str) else None
+        if name is None:
+            raise OffListError(f"{shorten(raw)} is not one of: {', '.join(self.labels)}")
+        return name
+
+    def answer(self, label: Label) -> dict[str, Any]:
+        """Return ``{"label": name}``."""
+        return {"label": label}
+
+    def choices(self) -> Mapping[str, tuple[str, Mapping[str, Value]]]:
+        """Return the one unit, its key ``label`` and the quoted label names."""
+        return {"": ("label", {json.dumps(n, ensure_ascii=False): n for n in self.labels})}
+
+    def values(self) -> tuple[Value, ...]:
+        """Return the label names."""
+        return self.labels
+
+    def votes(self, label: Label) -> Votes:
+        """Return ``{"": label}``."""
+        return {"": label}
+
+    def from_votes(self, votes: Votes) -> Label:
+        """Return the vote of the one unit."""
+        return votes[""]
+
+
+def shorten(raw: Any, width: int = 80) -> str:
+    """Quote a raw value for a message, cut to ``width`` characters."""
+    text = repr(raw)
+    return text if len(text) <= width else text[: width - 1] + "…"
