@@ -1,0 +1,185 @@
+"""Render a guideline for people, and say how two versions of one differ."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from prelabel.guideline import Guideline, LabelDefinition, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
+_BLOCK_START = re.compile(r"^(?:([-+=])|(\d+)([.)]))")
+_INDENT = "    "
+
+
+def to_markdown(guideline: Guideline) -> str:
+    """Return the guideline as a Markdown page.
+
+    Texts of the document are escaped: whatever they contain shows as written, on one line.
+    """
+    blocks = [f"# {_inline(guideline.name)}", *_paragraphs(guideline.purpose)]
+    if guideline.question:
+        blocks.append(f"**Question:** {_inline(guideline.question)}")
+    blocks += [_task(guideline), "## Labels"]
+    for label in guideline.labels:
+        blocks += _label(label)
+    blocks += _section("Edge cases", map(_edge_case, guideline.edge_cases))
+    blocks += _section("Decision tree", _tree(guideline.decision_tree, ""))
+    blocks += _section(
+        "Common mistakes",
+        (f"- {_line(m.mistake)} → {_inline(m.correction)}" for m in guideline.common_mistakes),
+    )
+    blocks += _section("Rulings", map(_ruling, guideline.rulings))
+    return "\n\n".join(blocks) + "\n"
+
+
+def diff(old: Guideline, new: Guideline) -> list[str]:
+    """Return what changed from one guideline to another, a plain line each.
+
+    Empty exactly where the two have the same hash. A renamed label shows as one removed and one
+    added.
+    """
+    if old.hash == new.hash:
+        return []
+    lines = _settings(old, new, ("name", "purpose", "task", "question", "item"))
+    olds = {label.name: label for label in old.labels}
+    news = {label.name: label for label in new.labels}
+    lines += [f"label {name!r} removed" for name in olds if name not in news]
+    lines += [f"label {name!r} added" for name in news if name not in olds]
+    kept = [name for name in olds if name in news]
+    for name in kept:
+        lines += _label_changes(olds[name], news[name])
+    if kept != [name for name in news if name in olds]:
+        lines.append("labels reordered")
+    for field in ("edge_cases", "common_mistakes", "rulings"):
+        lines += _changes(field.replace("_", " "), getattr(old, field), getattr(new, field))
+    if old.decision_tree != new.decision_tree:
+        lines.append("decision tree changed")
+    lines += _settings(old, new, ("abstain", "max_labels"))
+    return lines or ["labels changed"]  # only a label written twice can come to this
+
+
+def _inline(text: str) -> str:
+    """Escape a text so that Markdown shows it as written, on one line."""
+    flat = " ".join(text.split())
+    safe = "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in flat)
+    return _MARKUP.sub(r"\\\1", safe)
+
+
+def _line(text: str) -> str:
+    """Escape a text that stands at the beginning of a line or list entry."""
+    return _BLOCK_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", _inline(text))
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Escape a longer text, keeping its paragraphs."""
+    return [_line(part) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def _bold(ref: str | Sequence[str]) -> str:
+    """Render a label, or several."""
+    if isinstance(ref, str):
+        return f"**{_inline(ref)}**"
+    return ", ".join(f"**{_inline(name)}**" for name in ref) or "none of the labels"
+
+
+def _because(why: str) -> str:
+    return f" — {_inline(why)}" if why else ""
+
+
+def _task(guideline: Guideline) -> str:
+    """Say in words what an annotator gives for an item."""
+    item, most = _inline(guideline.item), guideline.max_labels
+    amounts = {"classification": "one label", "multi-label": "all labels that apply"}
+    amount = amounts.get(guideline.task, guideline.task)
+    text = f"**Task:** {_inline(amount)} for each {item}"
+    text += f", at most {most}." if most else "."
+    return text + (f" Abstain: {_inline(guideline.abstain)}." if guideline.abstain else "")
+
+
+def _section(title: str, entries: Any) -> list[str]:
+    """Render a section, or nothing if it has no entries."""
+    lines = list(entries)
+    return [f"## {title}", "\n".join(lines)] if lines else []
+
+
+def _label(label: LabelDefinition) -> Iterator[str]:
+    """Render one label's section."""
+    yield f"### {_inline(label.name)}"
+    yield from _paragraphs(label.definition)
+    if label.aliases:
+        yield f"Also written: {', '.join(map(_inline, label.aliases))}"
+    if label.examples:
+        yield "Examples:"
+        yield "\n".join(
+            f"- “{_inline(each.text)}”"
+            + (f" ({_bold(each.labels)})" if each.labels is not None else "")
+            + _because(each.why)
+            for each in label.examples
+        )
+    if label.counter_examples:
+        yield "Not:"
+        yield "\n".join(
+            f"- “{_inline(each.text)}”"
+            + (f" → {_bold(each.label)}" if each.label is not None else "")
+            + _because(each.why)
+            for each in label.counter_examples
+        )
+
+
+def _edge_case(case: Any) -> str:
+    return f"- When {_inline(case.when)} → {_bold(case.then)}{_because(case.why)}"
+
+
+def _ruling(ruling: Any) -> str:
+    head = f"- {_line(ruling.id)}: “{_inline(ruling.text)}”"
+    return f"{head} → {_bold(ruling.label)}{_because(ruling.why)}"
+
+
+def _tree(questions: Sequence[Question], indent: str) -> Iterator[str]:
+    """Render questions as a numbered list, their answers indented below."""
+    for number, question in enumerate(questions, 1):
+        yield f"{indent}{number}. {_line(question.ask)}"
+        for answer, branch in (("yes", question.yes), ("no", question.no)):
+            head = f"{indent}{_INDENT}- {answer} →"
+            nested = [each for each in branch or () if isinstance(each, Question)]
+            if nested:
+                yield head
+                yield from _tree(nested, indent + 2 * _INDENT)
+            elif branch is not None:
+                yield f"{head} {_bold(branch)}"  # type: ignore[arg-type]  # no questions in it
+
+
+def _settings(old: Guideline, new: Guideline, fields: Sequence[str]) -> list[str]:
+    """Say which plain fields changed; short values are shown."""
+    lines = []
+    for field in fields:
+        before, after = getattr(old, field), getattr(new, field)
+        if before != after:
+            shown = "" if field in {"purpose", "question", "abstain"} else f": {before} → {after}"
+            lines.append(f"{field} changed{shown}")
+    return lines
+
+
+def _label_changes(old: LabelDefinition, new: LabelDefinition) -> list[str]:
+    """Say what changed within one label."""
+    name = f"label {new.name!r}:"
+    lines = [] if old.definition == new.definition else [f"{name} definition changed"]
+    for field in ("aliases", "examples", "counter_examples"):
+        what = f"{name} {field.replace('_', '-')}"
+        lines += _changes(what, getattr(old, field), getattr(new, field))
+    return lines
+
+
+def _changes(what: str, old: Sequence[Any], new: Sequence[Any]) -> list[str]:
+    """Count what a list gained and lost."""
+    if old == new:
+        return []
+    gained, lost = (Counter(new) - Counter(old)).total(), (Counter(old) - Counter(new)).total()
+    counts = [f"{n} {verb}" for n, verb in ((gained, "added"), (lost, "removed")) if n]
+    return [f"{what}: {', '.join(counts) or 'reordered'}"]

@@ -1,0 +1,109 @@
+"""Token log-probabilities -> a distribution over labels.
+
+A provider reports, for every token of its answer, the likeliest alternatives. Labels may share
+their first tokens (``toxic``, ``toxic_severe``), one label may be the start of another, and a token
+may straddle the quote before the value. So each alternative is appended to the text before it and
+compared with the whole JSON text of each label, closing quote included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from prelabel.records import Distribution, Value
+
+Choices = Mapping[str, tuple[str, Mapping[str, Value]]]
+
+
+def label_distribution(tokens: Sequence[Mapping[str, Any]], choices: Choices) -> Distribution:
+    """Return ``{unit: {value: probability}}`` read off an answer's tokens.
+
+    ``tokens`` is the ``logprobs.content`` of a chat completion. ``choices`` says under which JSON
+    key each unit stands and which texts its values have. A unit whose key does not occur, or
+    where no listed alternative fits any value, is left out.
+    """
+    spans = token_spans(tokens)
+    text = b"".join(token_bytes(t) for t in tokens)
+    found: Distribution = {}
+    for unit, (key, surfaces) in choices.items():
+        start = value_start(text, key)
+        if start is None:
+            continue
+        mass = walk(tokens, spans, start, {s.encode(): v for s, v in surfaces.items()})
+        total = sum(mass.values())
+        if total > 0:
+            found[unit] = {v: mass.get(v, 0.0) / total for v in surfaces.values()}
+    return found
+
+
+def value_start(text: bytes, key: str) -> int | None:
+    """Return where the value of ``key`` begins in a JSON text.
+
+    A quote inside a JSON string is escaped, so the first bare ``"key":`` is the key itself.
+    """
+    name = json.dumps(key, ensure_ascii=False).encode()
+    match = re.search(rb"(?<!\\)" + re.escape(name) + rb"\s*:\s*", text)
+    return match.end() if match else None
+
+
+def token_bytes(token: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a token: a token may be part of a character only."""
+    raw = token.get("bytes")
+    return bytes(raw) if raw else str(token.get("token", "")).encode()
+
+
+def token_spans(tokens: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Return where each token stands in the answer's bytes."""
+    spans, at = [], 0
+    for token in tokens:
+        end = at + len(token_bytes(token))
+        spans.append((at, end))
+        at = end
+    return spans
+
+
+def walk(
+    tokens: Sequence[Mapping[str, Any]],
+    spans: Sequence[tuple[int, int]],
+    start: int,
+    surfaces: Mapping[bytes, Value],
+) -> dict[Value, float]:
+    """Follow the answer's own tokens from ``start``; give each alternative's mass to its values.
+
+    An alternative that fits several values (a shared prefix that the answer did not take) is
+    divided equally among them: nothing says more.
+    """
+    mass: dict[Value, float] = {}
+    path, so_far = 1.0, b""
+    for token, (begin, end) in zip(tokens, spans, strict=True):
+        if end <= start:
+            continue
+        lead = token_bytes(token)[: max(0, start - begin)]  # what stands before the value
+        taken = token_bytes(token)
+        rows = {token_bytes(t): t for t in (*(token.get("top_logprobs") or ()), token)}
+        for raw, row in rows.items():
+            p = path * math.exp(min(0.0, float(row["logprob"])))
+            fits = fitting(raw, lead, so_far, surfaces)
+            if raw == taken and len(fits) > 1:
+                continue  # decided by the tokens that follow
+            for value in fits:
+                mass[value] = mass.get(value, 0.0) + p / len(fits)
+        if len(fitting(taken, lead, so_far, surfaces)) <= 1:
+            break
+        path *= math.exp(min(0.0, float(token["logprob"])))
+        so_far += taken[len(lead) :]
+    return mass
+
+
+def fitting(raw: bytes, lead: bytes, so_far: bytes, surfaces: Mapping[bytes, Value]) -> list[Value]:
+    """Return the values whose text agrees with what was written so far and then ``raw``."""
+    if not raw.startswith(lead):
+        return []
+    text = so_far + raw[len(lead) :]
+    if not text:
+        return list(surfaces.values())
+    return [v for s, v in surfaces.items() if s.startswith(text) or text.startswith(s)]

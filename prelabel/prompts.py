@@ -1,0 +1,193 @@
+"""Guideline + task + item -> chat messages.
+
+Everything that is the same for every item comes first, so that providers' prompt caches hit; the
+item comes last, fenced by a tag that its text does not contain. Templates run in a sandbox and may
+not use a name that is not given to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from prelabel.errors import InputError
+from prelabel.records import Item, Label, content_hash
+from prelabel.resources import data_folder
+from prelabel.shots import Selector, Shot, make_selector
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from prelabel.guideline import Guideline
+    from prelabel.project import AnnotatorConfig
+    from prelabel.tasks import Task
+
+Message = dict[str, Any]
+
+
+class Prompt(NamedTuple):
+    """The messages that follow the static prefix, and the ids of gold items shown in them."""
+
+    messages: list[Message]
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """Compiles items for one annotator; ``static`` is the prefix that all its prompts share."""
+
+    template: Template
+    task: Task
+    static: list[Message]
+    selector: Selector
+    rationale: bool
+    shown: tuple[str, ...]
+
+    def compile(self, item: Item) -> Prompt:
+        """Return what follows the static prefix for ``item``, the item last."""
+        if self.selector.static:
+            return Prompt([self._user(item.fields)], self.shown)
+        shots = self.selector.choose(item)
+        turns = [message for shot in shots for message in self._turn(shot)]
+        shown = tuple(shot.item_id for shot in shots if shot.item_id)
+        return Prompt([*turns, self._user(item.fields)], shown)
+
+    def _user(self, fields: Mapping[str, str]) -> Message:
+        return {"role": "user", "content": render_item(self.template, fields)}
+
+    def _turn(self, shot: Shot) -> list[Message]:
+        answer = self.task.answer(shot.label)
+        if self.rationale:
+            answer = {"rationale": shot.why or f"It fits: {named(shot.label)}."} | answer
+        text = json.dumps(answer, ensure_ascii=False)
+        return [self._user(shot.fields), {"role": "assistant", "content": text}]
+
+
+def make_compiler(
+    guideline: Guideline, task: Task, config: AnnotatorConfig, gold_shots: Sequence[Shot]
+) -> Compiler:
+    """Prepare an annotator's prompts.
+
+    ``gold_shots`` is the pool used when ``config.shots.source`` is ``gold``. Raises
+    ``InputError`` for a template that is missing or does not render.
+    """
+    template = load_template(task.name, config.prompt)
+    pool = gold_shots if config.shots.source == "gold" else guideline_shots(guideline, task)
+    selector = make_selector(config.shots, pool)
+    show = config.shots.choose == "none"  # the examples stand in the turns otherwise
+    system = render_system(
+        template, guideline=guideline, rationale=config.rationale, show_examples=show
+    )
+    static: list[Message] = [{"role": "system", "content": system}]
+    compiler = Compiler(template, task, static, selector, config.rationale, ())
+    if not selector.static:
+        return compiler
+    shots = selector.choose(None)
+    for shot in shots:
+        static.extend(compiler._turn(shot))  # noqa: SLF001
+    shown = tuple(shot.item_id for shot in shots if shot.item_id)
+    return Compiler(template, task, static, selector, config.rationale, shown)
+
+
+def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
+    """Return the guideline's own examples as shots."""
+    shots = []
+    for label in guideline.labels:
+        for example in label.examples:
+            names = example.labels or [label.name]
+            shots.append(Shot({"text": example.text}, task.match(names), example.why or ""))
+    return shots
+
+
+def load_template(task: str, prompt: str) -> Template:
+    """Load a shipped prompt (``full``, ``brief``) or a file of one's own (``….jinja``)."""
+    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    shipped = data_folder("prompts")
+    own = Path(prompt) if prompt.endswith(".jinja") else None
+    name = own.name if own else f"{task}.jinja" if prompt == "full" else f"{task}.{prompt}.jinja"
+    folders = [own.parent, shipped] if own else [shipped]
+    if not any((folder / name).is_file() for folder in folders):
+        known = ", ".join(sorted(p.name for p in shipped.glob(f"{task}*.jinja")))
+        raise InputError(
+            f"prompt {prompt!r} was not found for task {task!r}; use full, brief or the path of "
+            f"a .jinja file (shipped: {known})"
+        )
+    env = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folders), undefined=StrictUndefined, autoescape=False
+    )
+    env.filters["tojson_text"] = lambda text: json.dumps(text, ensure_ascii=False)
+    env.globals["is_questions"] = lambda node: (
+        isinstance(node, (list, tuple)) and any(hasattr(q, "ask") for q in node)
+    )
+    try:
+        template = env.get_template(name)
+    except TemplateError as error:
+        raise InputError(f"{prompt}: {error}; mend the template") from None
+    for block in ("system", "item"):
+        if block not in template.blocks:
+            raise InputError(f"{prompt}: no block named {block!r}; add {{% block {block} %}}")
+    return template
+
+
+def render_block(template: Template, block: str, values: Mapping[str, Any]) -> str:
+    """Render one block of a template, without the blank lines around it."""
+    from jinja2 import TemplateError
+
+    try:
+        context = template.new_context(dict(values))
+        return "".join(template.blocks[block](context)).strip()
+    except TemplateError as error:
+        raise InputError(f"{template.name}: {error}; mend the template") from None
+
+
+def render_system(template: Template, **values: Any) -> str:
+    """Render the static part: the guideline and how to answer."""
+    return render_block(template, "system", values)
+
+
+def render_item(template: Template, fields: Mapping[str, str]) -> str:
+    """Render the fenced item."""
+    return render_block(template, "item", {"fields": fields, "fence": fence(fields.values())})
+
+
+def fence(texts: Any) -> str:
+    """Return a tag name that occurs in none of the texts.
+
+    Plain ``item`` nearly always; where a text contains it, a name made from the text's own hash,
+    which nobody can write into the text beforehand, and which is the same at every run.
+    """
+    text = "\n".join(texts)
+    name = "item"
+    digest = text.encode("utf-8", "surrogatepass")
+    while name in text.casefold():
+        name = "item-" + hashlib.sha256(digest).hexdigest()[:8]
+        digest += b"+"
+    return name
+
+
+def template_hash(template: Template) -> str:
+    """Identify a prompt by the sources it is made of, included files too."""
+    from jinja2 import FileSystemLoader, meta
+
+    env = template.environment
+    assert isinstance(env.loader, FileSystemLoader)
+    sources: dict[str, str] = {}
+    waiting = [template.name or ""]
+    while waiting:
+        name = waiting.pop()
+        if name not in sources:
+            sources[name] = env.loader.get_source(env, name)[0]
+            found = meta.find_referenced_templates(env.parse(sources[name]))
+            waiting += [other for other in found if other]
+    return content_hash(sorted(sources.values()))
+
+
+def named(label: Label) -> str:
+    """Name a label for people."""
+    return label if isinstance(label, str) else ", ".join(label) or "no label"

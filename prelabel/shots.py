@@ -1,0 +1,112 @@
+"""Few-shot examples: which ones an annotator sees."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from prelabel.errors import InputError
+from prelabel.records import Item, Label, content_hash
+
+if TYPE_CHECKING:
+    from prelabel.project import ShotsConfig
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An example with its label; ``item_id`` where it is a gold item, which then is not scored."""
+
+    fields: Mapping[str, str]
+    label: Label
+    why: str = ""
+    item_id: str = ""
+
+
+class Selector(Protocol):
+    """Chooses shots; ``static`` where the choice is the same for every item."""
+
+    static: bool
+
+    def choose(self, item: Item | None) -> list[Shot]:
+        """Return the shots for an item, the most telling last."""
+
+
+class Same:
+    """The same shots for every item."""
+
+    static = True
+
+    def __init__(self, shots: Sequence[Shot]) -> None:
+        self.shots = list(shots)
+
+    def choose(self, item: Item | None) -> list[Shot]:  # noqa: ARG002
+        """Return the shots."""
+        return self.shots
+
+
+class Similar:
+    """The k most similar to the item by TF-IDF cosine, never the item itself."""
+
+    static = False
+
+    def __init__(self, shots: Sequence[Shot], k: int) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self.shots, self.k = list(shots), k
+        self.vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")  # noqa: S106
+        self.matrix = self.vectorizer.fit_transform([joined(shot.fields) for shot in shots])
+
+    def choose(self, item: Item | None) -> list[Shot]:
+        """Return the k nearest shots, the nearest last."""
+        assert item is not None
+        text = joined(item.fields)
+        near = (self.matrix @ self.vectorizer.transform([text]).T).toarray().ravel()
+        order = sorted(range(len(self.shots)), key=lambda i: (-near[i], i))
+        others = [
+            shot
+            for shot in (self.shots[i] for i in order)
+            if shot.item_id != item.id and joined(shot.fields) != text
+        ]
+        return others[: self.k][::-1]
+
+
+def joined(fields: Mapping[str, str]) -> str:
+    """Return an item's fields as one text."""
+    return "\n".join(fields.values())
+
+
+def make_selector(config: ShotsConfig, pool: Sequence[Shot]) -> Selector:
+    """Return the selector a configuration asks for. Raises ``InputError`` for too small a pool."""
+    if config.choose == "none" or config.k == 0:
+        return Same([])
+    if len(pool) < config.k:
+        raise InputError(
+            f"shots: {config.k} examples wanted, but only {len(pool)} are there (source: "
+            f"{config.source}); lower k or add examples"
+        )
+    match config.choose:
+        case "fixed":
+            return Same(pool[: config.k])
+        case "diverse":
+            return Same(diverse(pool, config.k, config.seed))
+        case _:
+            return Similar(pool, config.k)
+
+
+def diverse(pool: Sequence[Shot], k: int, seed: int) -> list[Shot]:
+    """Return k shots that take the labels in turn, shuffled so that no label is always last."""
+    rng = random.Random(seed)  # noqa: S311
+    groups: dict[str, list[Shot]] = {}
+    for shot in pool:
+        groups.setdefault(content_hash(shot.label), []).append(shot)
+    for group in groups.values():
+        rng.shuffle(group)
+    chosen: list[Shot] = []
+    while len(chosen) < k:
+        for group in groups.values():
+            if group and len(chosen) < k:
+                chosen.append(group.pop())
+    rng.shuffle(chosen)
+    return chosen
