@@ -221,7 +221,8 @@ def _label_sets(
     members[row, coded.unit] = coded.value == yes
     packed = np.packbits(members, axis=1)
     _, first, code = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    return key // width, key % width, code, members[first]
+    # numpy 2.0 alone gives the inverse a second axis
+    return key // width, key % width, code.reshape(-1), members[first]
 
 
 def _patterns(counts: IntArray) -> tuple[Any, IntArray]:
@@ -252,7 +253,7 @@ def _why(coded: CodedVotes, n: int, otherwise: str) -> str:
     if not coded.annotators:
         return "there are no votes"
     if len(coded.annotators) == 1:
-        return f"there is only one annotator, {coded.annotators[0]!r}"
+        return "there is only one annotator"
     return otherwise if n else "no item has votes of two annotators"
 
 

@@ -120,7 +120,9 @@ def bootstrap_each(
     weights = np.asarray(sizes, dtype=np.float64)
     n = int(weights.sum())
     point = _columns(statistic(weights[None, :]))[0]
-    if n < jackknife_below or n == 0:
+    if n < 2:
+        draws, share = point[None, :], None
+    elif n < jackknife_below:
         draws, share = _leave_one_out(statistic, weights)
     else:
         draws, share = _resample(statistic, weights, resamples, seed), None
@@ -145,23 +147,31 @@ def _columns(values: FloatArray) -> FloatArray:
 
 def _resample(statistic: Statistic, sizes: FloatArray, resamples: int, seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
-    n, width = int(sizes.sum()), max(len(sizes), 1)
+    n, width = int(sizes.sum()), len(sizes)
     left = min(resamples, max(200, _CELLS_IN_ALL // width))
-    at_once = max(1, _CELLS_AT_ONCE // width)
+    at_once = max(1, _CELLS_AT_ONCE // max(width, n if width > n // 4 else 0))
     parts = []
     while left > 0:
         rows = min(left, at_once)
-        drawn = rng.multinomial(n, sizes / n, size=rows).astype(np.float64)
-        parts.append(_columns(statistic(drawn)))
+        parts.append(_columns(statistic(_draw(rng, sizes, rows))))
         left -= rows
     return np.concatenate(parts)
+
+
+def _draw(rng: np.random.Generator, sizes: FloatArray, rows: int) -> FloatArray:
+    n, width = int(sizes.sum()), len(sizes)
+    if width <= n // 4:
+        return rng.multinomial(n, sizes / n, size=rows).astype(np.float64)
+    # the same distribution; drawing items one by one is faster where few are alike
+    pattern = np.repeat(np.arange(width), sizes.astype(np.int64))
+    drawn = pattern[rng.integers(n, size=(rows, n))] + width * np.arange(rows)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=rows * width)
+    return counts.reshape(rows, width).astype(np.float64)
 
 
 def _leave_one_out(statistic: Statistic, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the statistic without one item of each pattern, and each pattern's share of items."""
     present = np.flatnonzero(sizes)
-    if len(present) == 0:
-        return _columns(statistic(sizes[None, :])), np.ones(1)
     weights = np.repeat(sizes[None, :], len(present), axis=0)
     weights[np.arange(len(present)), present] -= 1
     return _columns(statistic(weights)), sizes[present] / sizes.sum()

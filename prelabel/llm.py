@@ -223,7 +223,10 @@ class LLM:
                 raise
             from instructor.utils import extract_json_from_codeblock
 
-            return self.response_model.model_validate_json(extract_json_from_codeblock(content))
+            found = extract_json_from_codeblock(content)
+            if found.count("{") != content.count("{"):  # several objects: which one is meant?
+                raise
+            return self.response_model.model_validate_json(found)
 
     def _reask(
         self, messages: list[Message], reply: Mapping[str, Any], detail: str

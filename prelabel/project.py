@@ -168,6 +168,18 @@ class Project:
 
         return load_guideline(self.folder / self.config.guideline)
 
+    def checked_guideline(self) -> Guideline:
+        """Return the guideline. Raises ``InputError`` for the first error that a check finds."""
+        from prelabel.guideline_check import check
+        from prelabel.tasks import TASKS
+
+        path = self.folder / self.config.guideline
+        guideline = self.guideline
+        errors = [finding for finding in check(path, TASKS) if finding.level == "error"]
+        if errors:
+            raise InputError(f"{path}:{errors[0].line}: {errors[0].message}")
+        return guideline
+
     @cached_property
     def task(self) -> Task:
         """The task under the guideline."""

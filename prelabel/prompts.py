@@ -68,14 +68,19 @@ class Compiler:
 
 
 def make_compiler(
-    guideline: Guideline, task: Task, config: AnnotatorConfig, gold_shots: Sequence[Shot]
+    guideline: Guideline,
+    task: Task,
+    config: AnnotatorConfig,
+    gold_shots: Sequence[Shot],
+    folder: Path,
 ) -> Compiler:
     """Prepare an annotator's prompts.
 
-    ``gold_shots`` is the pool used when ``config.shots.source`` is ``gold``. Raises
-    ``InputError`` for a template that is missing or does not render.
+    ``gold_shots`` is the pool used when ``config.shots.source`` is ``gold``; a template of one's
+    own is looked for in ``folder``. Raises ``InputError`` for a template that is missing or does
+    not render.
     """
-    template = load_template(task.name, config.prompt)
+    template = load_template(task.name, config.prompt, folder)
     pool = gold_shots if config.shots.source == "gold" else guideline_shots(guideline, task)
     selector = make_selector(config.shots, pool)
     show = config.shots.choose == "none"  # the examples stand in the turns otherwise
@@ -103,16 +108,16 @@ def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
     return shots
 
 
-def load_template(task: str, prompt: str) -> Template:
+def load_template(task: str, prompt: str, folder: Path) -> Template:
     """Load a shipped prompt (``full``, ``brief``) or a file of one's own (``….jinja``)."""
     from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     shipped = data_folder("prompts")
-    own = Path(prompt) if prompt.endswith(".jinja") else None
+    own = folder / prompt if prompt.endswith(".jinja") else None
     name = own.name if own else f"{task}.jinja" if prompt == "full" else f"{task}.{prompt}.jinja"
     folders = [own.parent, shipped] if own else [shipped]
-    if not any((folder / name).is_file() for folder in folders):
+    if not any((place / name).is_file() for place in folders):
         known = ", ".join(sorted(p.name for p in shipped.glob(f"{task}*.jinja")))
         raise InputError(
             f"prompt {prompt!r} was not found for task {task!r}; use full, brief or the path of "

@@ -135,7 +135,7 @@ def score(
     intervals, all else intervals from resampling items. Raises InputError for undeclared values,
     two annotations of one item by one annotator, and labeled items without a vote.
     """
-    units = pd.Index(gold["unit"].unique())
+    units = pd.Index(gold["unit"].unique() if multi else [""])
     items = pd.Index(gold["item"].unique())
     codes = _table(gold.assign(annotator="gold"), values, items, units, "gold")
     truth = _Truth(items, units, codes, tuple(values), multi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prelabel.errors import InputError
 from prelabel.records import Item, Label, content_hash
@@ -32,6 +32,9 @@ class Selector(Protocol):
     def choose(self, item: Item | None) -> list[Shot]:
         """Return the shots for an item, the most telling last."""
 
+    def identity(self) -> Any:
+        """Return what tells this selector from another that would choose differently."""
+
 
 class Same:
     """The same shots for every item."""
@@ -44,6 +47,10 @@ class Same:
     def choose(self, item: Item | None) -> list[Shot]:  # noqa: ARG002
         """Return the shots."""
         return self.shots
+
+    def identity(self) -> Any:
+        """Return the shots."""
+        return [[dict(shot.fields), shot.label] for shot in self.shots]
 
 
 class Similar:
@@ -70,6 +77,10 @@ class Similar:
             if shot.item_id != item.id and joined(shot.fields) != text
         ]
         return others[: self.k][::-1]
+
+    def identity(self) -> Any:
+        """Return what tells this pool from another."""
+        return [self.k, [[dict(shot.fields), shot.label] for shot in self.shots]]
 
 
 def joined(fields: Mapping[str, str]) -> str:

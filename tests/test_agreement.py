@@ -190,9 +190,7 @@ def test_the_order_of_rows_and_names_of_annotators_do_not_matter(table, random):
 def test_the_names_of_labels_do_not_matter(table, names):
     names = dict(zip(["a", "b", "c"], names, strict=True))
     before = agreement(long(table), ("a", "b", "c"))
-    found = agreement(
-        long([[names.get(x) for x in row] for row in table]), ("c", "b", "a")
-    )
+    found = agreement(long([[names.get(x) for x in row] for row in table]), ("c", "b", "a"))
     assert found.n_items == before.n_items
     for old, new in ((before.alpha, found.alpha), (before.percent, found.percent)):
         assert (old.value is None) == (new.value is None)
@@ -223,7 +221,7 @@ def test_unanimity_is_alpha_one_or_not_defined(labels):
     ("votes", "why"),
     [
         (long([]), "there are no votes"),
-        (long([("a",), ("b",)]), "there is only one annotator, 'a0'"),
+        (long([("a",), ("b",)]), "there is only one annotator"),
         (long([("a", None), (None, "b")]), "no item has votes of two annotators"),
     ],
 )
@@ -242,7 +240,7 @@ def test_without_votes_multi_label_is_not_defined_either():
     found = agreement(long([]), (True, False))
     assert found.alpha.why == "there are no votes"
     found = agreement(label_sets([({"x"},), ({"x", "y"},)], "xy"), (True, False))
-    assert found.alpha.why == "there is only one annotator, 'a0'"
+    assert found.alpha.why == "there is only one annotator"
     assert [label.alpha.value for label in found.labels] == [None, None]
     found = agreement(label_sets([({"x"}, {"x"})], "xy"), (True, False))
     assert found.alpha.why == "only one label set occurs"
@@ -329,7 +327,12 @@ def test_wide_tables_of_labels_are_resampled_too():
     ("votes", "values", "level", "message"),
     [
         (long([("a", "x")]), ("a", "b"), "nominal", "votes: item 'i000' has the value 'x'"),
-        (long([("a", "b")] * 2).assign(annotator="z"), ("a", "b"), "nominal", "two values from 'z'"),
+        (
+            long([("a", "b")] * 2).assign(annotator="z"),
+            ("a", "b"),
+            "nominal",
+            "two values from 'z'",
+        ),
         (long([("a", "b")]), ("a", "b"), "interval", "need numbers as values"),
         (long([(1, 2)]), (1, 2), "metric", "level 'metric' is unknown"),
         (long([(-1, 2)]), (-1, 2), "ratio", "needs values of 0 or more"),
@@ -353,3 +356,11 @@ def test_all_of_it_is_json():
     votes = label_sets([({"x"}, {"y"}), ({"x"}, {"x"})], "xy")
     assert json.loads(json.dumps(agreement(votes, (True, False)).to_dict()))["metric"] == "MASI"
     json.dumps(agreement(long([("a", "b"), ("a", "a")]), ("a", "b")).to_dict())
+
+
+def test_too_many_different_label_sets_leave_alpha_undefined_with_its_reason(monkeypatch):
+    monkeypatch.setattr("prelabel.agreement.MOST_SETS", 2)
+    found = agreement(label_sets([({"x"}, {"y"}), ({"x", "y"}, {"x"})], "xy"), (True, False))
+    assert found.reading == "not defined: more than 2 different label sets"
+    assert found.percent.value == 0
+    assert len(found.labels) == 2

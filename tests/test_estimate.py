@@ -127,3 +127,17 @@ def test_an_undefined_statistic_has_a_reason_and_no_number(sizes):
         assert (found.value, found.low, found.high) == (None, None, None)
         assert found.why == "only one label occurs"
         assert found.n == sum(sizes)
+
+
+def test_many_patterns_are_resampled_in_parts_and_less_often(monkeypatch):
+    drawn = []
+
+    def count(weights):
+        drawn.append(len(weights))
+        assert (weights.sum(axis=1) == 200).all()
+        return share_of_first(weights)
+
+    monkeypatch.setattr("prelabel.estimate._CELLS_AT_ONCE", 200 * 90)
+    monkeypatch.setattr("prelabel.estimate._CELLS_IN_ALL", 200 * 300)
+    bootstrap(count, np.ones(200))
+    assert drawn == [1, 90, 90, 90, 30]

@@ -33,6 +33,7 @@ _KNOWN = ".csv, .tsv, .jsonl or .ndjson (each also with .gz), or .parquet"
 _DELIMITERS: dict[str, str] = {"csv": ",", "tsv": "\t"}
 # Long enough for any text; short enough that a quote left open does not fill the memory.
 _LONGEST_CELL = 64 * 2**20
+_PLAIN = (str, bool, int)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NEGATIVE_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -124,7 +125,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[
 
 def jsonable(value: Any) -> Any:
     """Return a value as JSON can hold it: not a number becomes None, a date its ISO text."""
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or isinstance(value, _PLAIN):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
@@ -260,7 +261,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _check_storable(value: Any, place: str) -> None:
-    for text in _texts(value):
+    for text in (value,) if isinstance(value, str) else _texts(value):
         if found := _UNSTORABLE.search(text):
             what = "a NUL character" if found[0] == "\0" else "half of a surrogate pair"
             raise InputError(f"{place}: has {what}; remove it")

@@ -45,7 +45,7 @@ class Classification:
 
     def match(self, raw: Any) -> Label:
         """Return the label's name for a recorded value."""
-        if isinstance(raw, list) and len(raw) == 1:
+        if isinstance(raw, (list, tuple)) and len(raw) == 1:
             raw = raw[0]
         name = self.guideline.match(raw) if isinstance(raw, str) else None
         if name is None:

@@ -48,7 +48,7 @@ class MultiLabel:
     def match(self, raw: Any) -> Label:
         """Return the label list for a recorded list; one text counts as a list of one."""
         names = [raw] if isinstance(raw, str) else raw
-        if not isinstance(names, list):
+        if not isinstance(names, (list, tuple)):
             raise OffListError(f"{shorten(raw)} is not a list of labels")
         found = set()
         for name in names:

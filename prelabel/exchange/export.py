@@ -1,0 +1,127 @@
+"""The final rows: each item with its label, how it came about, and what each annotator said."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from prelabel.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from prelabel.records import Annotation, Item, Routed
+
+_RESULT = ("label", "status", "reasons", "suggestion", "agreement", "votes")
+_PROVENANCE = ("guideline_hash", "rule_hash", "exported_by")
+_OWN = {"id", *_RESULT, *_PROVENANCE}
+
+
+def export_rows(
+    items: Iterable[Item],
+    routed: Mapping[str, Routed],
+    annotations: Mapping[str, Sequence[Annotation]],
+    names: Mapping[str, str],
+    provenance: Mapping[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Yield one flat row an item, for `tables.write_rows` with `export_columns`.
+
+    ``label`` is filled only where ``status`` is ``accepted``; elsewhere the consensus, if there is
+    one, is the ``suggestion``. The other states are ``review``, with ``reasons``, and
+    ``unlabeled``: nobody has annotated the item. ``agreement`` is a share from 0 to 1, ``votes`` a
+    count. ``annotator.<name>.outcome`` is ``labeled``, ``abstained`` or ``failed``, and null, like
+    the label, where that annotator has not seen the item.
+
+    Args:
+        items: what to export.
+        routed: by item id.
+        annotations: by item id; of one annotator the last counts.
+        names: display names, by annotator fingerprint; each gets its columns.
+        provenance: ``guideline_hash`` and ``rule_hash``.
+
+    Raises:
+        InputError: two annotators have one name, or an annotation is of none of them.
+
+    """
+    _check_names(names)
+    origin = {"exported_by": _exported_by(), **provenance}
+    for item in items:
+        said = annotations.get(item.id, ())
+        row: dict[str, Any] = {"id": item.id}
+        row |= {_field_column(name): text for name, text in item.fields.items()}
+        row |= {f"meta.{name}": value for name, value in item.meta.items()}
+        row |= _result(routed.get(item.id), annotated=bool(said))
+        row |= _said(item.id, said, names)
+        yield row | {name: origin.get(name) for name in _PROVENANCE}
+
+
+def export_columns(
+    fields: Sequence[str], names: Mapping[str, str], meta: Sequence[str] = ()
+) -> list[str]:
+    """Return the columns of `export_rows` in order.
+
+    A field keeps its name, or is ``field.<name>`` where the name is one of the export's own;
+    metadata is ``meta.<name>``.
+
+    Raises:
+        InputError: two annotators have one name.
+
+    """
+    _check_names(names)
+    shown = [_field_column(name) for name in fields] + [f"meta.{name}" for name in meta]
+    annotators = [
+        f"annotator.{name}.{part}" for name in names.values() for part in ("label", "outcome")
+    ]
+    return ["id", *shown, *_RESULT, *annotators, *_PROVENANCE]
+
+
+def _check_names(names: Mapping[str, str]) -> None:
+    seen: set[str] = set()
+    for name in names.values():
+        if name in seen:
+            raise InputError(f"export: two annotators are named {name!r}; rename one")
+        seen.add(name)
+
+
+def _field_column(name: str) -> str:
+    taken = name in _OWN or name.startswith(("annotator.", "meta.", "field."))
+    return f"field.{name}" if taken else name
+
+
+def _exported_by() -> str:
+    try:
+        return f"prelabel {version('prelabel')}"
+    except PackageNotFoundError:  # run from its source folder
+        return "prelabel"
+
+
+def _result(routed: Routed | None, *, annotated: bool) -> dict[str, Any]:
+    if routed is None or not (annotated or routed.consensus.votes):
+        empty = {"label": None, "status": "unlabeled", "reasons": [], "suggestion": None}
+        return empty | {"agreement": None, "votes": 0}
+    consensus = routed.consensus
+    return {
+        "label": consensus.label if routed.accepted else None,
+        "status": "accepted" if routed.accepted else "review",
+        "reasons": list(routed.reasons),
+        "suggestion": None if routed.accepted else consensus.label,
+        "agreement": consensus.agreement,
+        "votes": consensus.votes,
+    }
+
+
+def _said(
+    item_id: str, annotations: Sequence[Annotation], names: Mapping[str, str]
+) -> dict[str, Any]:
+    latest = {one.annotator: one for one in sorted(annotations, key=lambda one: one.created)}
+    if unknown := latest.keys() - names.keys():
+        raise InputError(
+            f"export: item {item_id!r} has an annotation of unknown annotator {min(unknown)!r}; "
+            "name it, or leave its annotations out"
+        )
+    row: dict[str, Any] = {}
+    for fingerprint, name in names.items():
+        one = latest.get(fingerprint)
+        row[f"annotator.{name}.label"] = one.label if one else None
+        row[f"annotator.{name}.outcome"] = one.outcome if one else None
+    return row

@@ -1,0 +1,238 @@
+"""Recorded annotations: what other systems and people have said of the items, from a table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from prelabel.errors import InputError
+from prelabel.exchange.tables import Row, format_of, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Kind = Literal["label", "unusable", "abstained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One annotator's recorded word on one item, as it stands in the table.
+
+    ``value`` is the raw label, a text or a list of texts, not yet matched to a guideline; None
+    unless ``kind`` is ``label``. ``confidence`` (0 to 1) is what the annotator said of itself.
+    """
+
+    line: int
+    item_id: str
+    annotator: str
+    kind: Kind
+    value: str | list[str] | None = None
+    confidence: float | None = None
+
+
+def read_recorded(
+    path: Path,
+    *,
+    item: str = "id",
+    layout: Literal["wide", "long"] = "wide",
+    annotators: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    annotator: str = "annotator",
+    label: str = "label",
+    confidence: str | None = None,
+    missing: Sequence[str] = ("",),
+    unusable: Sequence[str] = (),
+    abstained: Sequence[str] = (),
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> Iterator[Recorded]:
+    """Yield the annotations in a table, in the table's order.
+
+    Args:
+        path: the table, of any kind that `read_rows` reads.
+        item: the column with the item's id.
+        layout: ``wide``, one row an item and one column an annotator; or ``long``, one row an
+            annotation.
+        annotators: wide: the annotators' columns; all but ``item`` and ``ignore`` if None.
+        ignore: wide: columns that are not annotators.
+        annotator: long: the column with the annotator's name.
+        label: long: the column with the label.
+        confidence: long: the column with the annotator's own confidence, 0 to 1, if there is one.
+        missing: marks of cells that are no annotation at all. Nulls and NaN always are.
+        unusable: marks of failed annotations, such as ``?``.
+        abstained: marks of an annotator that declined.
+        separator: what stands between the labels of a list, such as ``;``.
+        encoding: of a text file; UTF-8 if None.
+
+    Marks are compared without the spaces around them; one that is named as unusable or abstained
+    is not missing. Numbers and truth values are read as their plain text: 1, 1.0 and "1" are "1".
+
+    Raises:
+        InputError: a column is absent, an annotator has two annotations of an item, or a cell is
+            neither a label nor a list of labels; names the line.
+
+    """
+    marks = _marks(path, missing, unusable, abstained)
+    if layout == "long":
+        found = _long(path, encoding, item, annotator, label, confidence)
+    elif confidence is None:
+        found = _wide(path, encoding, item, annotators, ignore)
+    else:
+        raise InputError(
+            f"{path}: confidence {confidence!r} needs layout: long; set it, or drop it"
+        )
+    yield from _annotations(path, found, marks, separator)
+
+
+class _Cell(NamedTuple):
+    line: int
+    item_id: str
+    annotator: str
+    value: Any
+    confidence: Any = None
+
+
+def _annotations(
+    path: Path, found: Iterable[_Cell], marks: Mapping[str, Kind | None], separator: str | None
+) -> Iterator[Recorded]:
+    seen: dict[tuple[str, str], int] = {}
+    for cell in found:
+        place = f"{path}:{cell.line}"
+        kind, value = _read_cell(cell.value, marks, separator, f"{place}: {cell.annotator!r}")
+        if kind is None:
+            continue
+        before = seen.setdefault((cell.annotator, cell.item_id), cell.line)
+        if before != cell.line:
+            raise InputError(
+                f"{place}: item {cell.item_id!r} of annotator {cell.annotator!r} is already in "
+                f"line {before}; keep one of them"
+            )
+        own = _confidence(cell.confidence, place)
+        yield Recorded(cell.line, cell.item_id, cell.annotator, kind, value, own)
+
+
+def _wide(
+    path: Path,
+    encoding: str | None,
+    item: str,
+    annotators: Sequence[str] | None,
+    ignore: Sequence[str],
+) -> Iterator[_Cell]:
+    if annotators is not None and item in annotators:
+        raise InputError(f"{path}: column {item!r} is both item and annotator; name another")
+    for row in _with_columns(path, encoding, [item, *(annotators or ())]):
+        item_id = _name(path, row, item)
+        names = annotators
+        if names is None:
+            names = [name for name in row.cells if name != item and name not in ignore]
+        if not names and format_of(path) != "jsonl":
+            raise InputError(f"{path}: no annotator's column beside {item!r}; add one")
+        for name in dict.fromkeys(names):
+            yield _Cell(row.line, item_id, name, row.cells.get(name))
+
+
+def _long(
+    path: Path,
+    encoding: str | None,
+    item: str,
+    annotator: str,
+    label: str,
+    confidence: str | None,
+) -> Iterator[_Cell]:
+    columns = [item, annotator, label, *([] if confidence is None else [confidence])]
+    for row in _with_columns(path, encoding, columns):
+        own = None if confidence is None else row.cells.get(confidence)
+        names = _name(path, row, item), _name(path, row, annotator)
+        yield _Cell(row.line, *names, row.cells.get(label), own)
+
+
+def _marks(
+    path: Path, missing: Iterable[str], unusable: Iterable[str], abstained: Iterable[str]
+) -> dict[str, Kind | None]:
+    failed, declined = ({mark.strip() for mark in marks} for marks in (unusable, abstained))
+    if both := failed & declined:
+        raise InputError(
+            f"{path}: mark {min(both)!r} is both unusable and abstained; name it in one of them"
+        )
+    marks: dict[str, Kind | None] = {mark.strip(): None for mark in missing}
+    return marks | dict.fromkeys(failed, "unusable") | dict.fromkeys(declined, "abstained")
+
+
+def _with_columns(path: Path, encoding: str | None, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows; refuse a table that lacks one of the columns.
+
+    The rows of JSONL may leave columns out, so that there only the end shows what is absent.
+    """
+    ragged = format_of(path) == "jsonl"
+    present: dict[str, None] = {}
+    for row in read_rows(path, encoding=encoding):
+        if ragged or not present:
+            present.update(dict.fromkeys(row.cells))
+            if not ragged:
+                _require(f"{path}", columns, present)
+        yield row
+    if ragged:
+        _require(f"{path}", columns, present)
+
+
+def _require(place: str, columns: Sequence[str], present: Iterable[str]) -> None:
+    absent = [name for name in columns if name not in present]
+    if absent:
+        there = ", ".join(repr(name) for name in present)
+        raise InputError(f"{place}: no column {absent[0]!r}; it has {there}")
+
+
+def _plain(cell: Any) -> str | None:
+    """Return a scalar's text; None if it has none."""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # a column of integers with nulls is often stored as floats
+    return str(cell) if isinstance(cell, str | int | float) else None
+
+
+def _name(path: Path, row: Row, column: str) -> str:
+    place = f"{path}:{row.line}"
+    if column not in row.cells:
+        _require(place, [column], row.cells)
+    text = _plain(row.cells[column])
+    if text is None or not text.strip():
+        raise InputError(f"{place}: column {column!r} is empty or not a name; fill it")
+    return text
+
+
+def _read_cell(
+    cell: Any, marks: Mapping[str, Kind | None], separator: str | None, place: str
+) -> tuple[Kind | None, str | list[str] | None]:
+    """Return what a cell is, None for no annotation at all, and its label."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None, None
+    if isinstance(cell, list):
+        texts = [_plain(element) for element in cell]
+        labels = [text for text in texts if text is not None]
+        if len(labels) < len(texts):
+            raise InputError(f"{place}: a list that holds more than labels; write texts only")
+        return "label", labels
+    text = _plain(cell)
+    if text is None:
+        raise InputError(f"{place}: neither a label nor a list of labels; write a text or a list")
+    if text.strip() in marks:
+        return marks[text.strip()], None
+    if separator is None:
+        return "label", text
+    return "label", [part.strip() for part in text.split(separator) if part.strip()]
+
+
+def _confidence(cell: Any, place: str) -> float | None:
+    text = "" if cell is None else _plain(cell)
+    if text is not None and not text.strip():
+        return None
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise InputError(f"{place}: confidence {cell!r} is not a number from 0 to 1; mend it")
+    return value

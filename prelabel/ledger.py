@@ -1,0 +1,221 @@
+"""The ledger: the facts on disk, append-only, in SQLite through SQLAlchemy Core.
+
+Write-ahead logging lets another process read while a run writes. Every write is one transaction
+that is on disk when the method returns.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from prelabel.errors import InputError
+from prelabel.records import Annotation, Item, Usage
+from prelabel.tasks import dump_distribution, load_distribution
+
+VERSION = 1
+
+metadata = sa.MetaData()
+
+ABOUT = sa.Table(
+    "about",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+ITEMS = sa.Table(
+    "items",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.Column("meta", sa.Text, nullable=False),
+)
+ANNOTATORS = sa.Table(
+    "annotators",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+)
+ANNOTATIONS = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("n", sa.Integer, primary_key=True),
+    sa.Column("item_id", sa.Text, nullable=False),
+    sa.Column("item_hash", sa.Text, nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("guideline_hash", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("label", sa.Text),
+    sa.Column("failure", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("distribution", sa.Text),
+    sa.Column("rationale", sa.Text, nullable=False),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("input_tokens", sa.Integer, nullable=False),
+    sa.Column("output_tokens", sa.Integer, nullable=False),
+    sa.Column("cached_tokens", sa.Integer, nullable=False),
+    sa.Column("cost", sa.Float),
+    sa.Column("unconfirmed", sa.Float, nullable=False),
+    sa.Column("replayed", sa.Boolean, nullable=False),
+    sa.Column("latency", sa.Float, nullable=False),
+    sa.Column("shown", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Index("annotations_of_item", "annotator", "guideline_hash", "item_id"),
+)
+
+_USAGE = [field.name for field in fields(Usage)]
+
+
+class Ledger:
+    """The facts of one project. Raises ``InputError`` where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+        sa.event.listen(self.engine, "connect", _settle)
+        try:
+            with self.engine.begin() as connection:
+                metadata.create_all(connection)
+                for key, value in (("version", str(VERSION)), ("account", uuid.uuid4().hex)):
+                    row = insert(ABOUT).values(key=key, value=value)
+                    connection.execute(row.on_conflict_do_nothing())
+            path.chmod(0o600)
+        except (sa.exc.DBAPIError, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise InputError(f"{path}: the ledger cannot be opened ({cause})") from None
+        if (version := int(self._about("version"))) > VERSION:
+            raise InputError(f"{path}: ledger version {version} is newer; upgrade prelabel")
+
+    def _about(self, key: str) -> str:
+        with self.engine.connect() as connection:
+            return str(connection.scalar(sa.select(ABOUT.c.value).where(ABOUT.c.key == key)))
+
+    @property
+    def account(self) -> str:
+        """Return whose spending the cache counts for this ledger."""
+        return self._about("account")
+
+    def add_annotator(self, id: str, name: str, kind: str, settings: Mapping[str, Any]) -> None:  # noqa: A002
+        """Record an annotator; one that is there already stays as it is."""
+        values = {"id": id, "name": name, "kind": kind, "settings": json.dumps(settings)}
+        with self.engine.begin() as connection:
+            row = insert(ANNOTATORS).values(**values, created=time.time())
+            connection.execute(row.on_conflict_do_nothing())
+
+    def annotators(self) -> list[dict[str, Any]]:
+        """Return all annotators ever recorded, oldest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(ANNOTATORS).order_by(ANNOTATORS.c.created))
+            return [
+                dict(row) | {"settings": json.loads(row["settings"])} for row in rows.mappings()
+            ]
+
+    def add(self, batch: Sequence[Annotation], of: Iterable[Item] = ()) -> None:
+        """Append annotations, and the items they are of, in one transaction."""
+        with self.engine.begin() as connection:
+            if rows := [_item_row(item) for item in of]:
+                connection.execute(insert(ITEMS).on_conflict_do_nothing(), rows)
+            if batch:
+                connection.execute(sa.insert(ANNOTATIONS), [_row(a) for a in batch])
+
+    def settled(self, annotator: str, guideline_hash: str, batch: Sequence[Item]) -> set[str]:
+        """Return the ids of items in ``batch`` that need no call: labeled, or abstained from."""
+        table = ANNOTATIONS.c
+        query = sa.select(table.item_id, table.item_hash).where(
+            table.annotator == annotator,
+            table.guideline_hash == guideline_hash,
+            table.item_id.in_([item.id for item in batch]),
+            table.outcome != "failed",
+        )
+        with self.engine.connect() as connection:
+            found = {(row[0], row[1]) for row in connection.execute(query)}
+        return {item.id for item in batch if (item.id, item.hash) in found}
+
+    def current(self, annotator_ids: Sequence[str], guideline_hash: str) -> Iterator[Annotation]:
+        """Yield each annotator's last word on each item under a guideline.
+
+        Annotations of an item's earlier text count no more once the item was labeled again.
+        """
+        table = ANNOTATIONS.c
+        last = (
+            sa.select(sa.func.max(table.n))
+            .where(table.annotator.in_(annotator_ids), table.guideline_hash == guideline_hash)
+            .group_by(table.annotator, table.item_id)
+        )
+        query = sa.select(ANNOTATIONS).where(table.n.in_(last)).order_by(table.n)
+        with self.engine.connect() as connection:
+            for row in connection.execution_options(yield_per=5000).execute(query).mappings():
+                yield _annotation(row)
+
+    def spread(self, annotator_id: str, guideline_hash: str) -> dict[str, float]:
+        """Return what past annotations used on average: tokens and seconds a call."""
+        table = ANNOTATIONS.c
+        query = sa.select(
+            sa.func.count(), sa.func.avg(table.output_tokens), sa.func.avg(table.latency)
+        ).where(
+            table.annotator == annotator_id,
+            table.guideline_hash == guideline_hash,
+            table.calls > 0,
+        )
+        with self.engine.connect() as connection:
+            n, tokens, seconds = connection.execute(query).one()
+        return {"n": n, "output_tokens": tokens or 0.0, "seconds": seconds or 0.0}
+
+    def hashes(self) -> dict[str, int]:
+        """Return how many annotations there are under each guideline hash."""
+        query = sa.select(ANNOTATIONS.c.guideline_hash, sa.func.count()).group_by(
+            ANNOTATIONS.c.guideline_hash
+        )
+        with self.engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.engine.dispose()
+
+
+def _settle(connection: Any, _record: Any) -> None:
+    """Set up a new connection: readers beside the writer, and durable commits."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=60000")
+
+
+def _item_row(item: Item) -> dict[str, str]:
+    return {
+        "id": item.id,
+        "hash": item.hash,
+        "fields": json.dumps(dict(item.fields), ensure_ascii=False),
+        "meta": json.dumps(dict(item.meta), ensure_ascii=False, default=str),
+    }
+
+
+def _row(a: Annotation) -> dict[str, Any]:
+    row = {f.name: getattr(a, f.name) for f in fields(a) if f.name != "usage"} | asdict(a.usage)
+    row["label"] = None if a.outcome != "labeled" else json.dumps(a.label, ensure_ascii=False)
+    row["distribution"] = a.distribution and json.dumps(dump_distribution(a.distribution))
+    row["shown"] = json.dumps(a.shown)
+    row["created"] = a.created or time.time()
+    return row
+
+
+def _annotation(row: Any) -> Annotation:
+    data = {key: value for key, value in row.items() if key != "n" and key not in _USAGE}
+    data["label"] = None if data["label"] is None else json.loads(data["label"])
+    data["distribution"] = (
+        load_distribution(json.loads(data["distribution"])) if data["distribution"] else None
+    )
+    data["shown"] = tuple(json.loads(data["shown"]))
+    return Annotation(**data, usage=Usage(**{name: row[name] for name in _USAGE}))

@@ -1,0 +1,268 @@
+"""label(): many items x several annotators, so that nothing paid for is ever lost.
+
+Workers pull items from one stream an annotator, so memory does not grow with the items. A finished
+annotation is on disk before it is counted. The same command continues where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from prelabel.annotate import LLMAnnotator, find_annotators, settings_of
+from prelabel.budget import Budget
+from prelabel.cache import ResponseCache
+from prelabel.errors import FatalModelError, InputError
+from prelabel.ledger import Ledger
+from prelabel.provider import price_of
+from prelabel.records import Annotation, Item
+
+if TYPE_CHECKING:
+    from prelabel.project import Project
+
+CHUNK = 500
+"""Items looked up in the ledger at once."""
+
+FLUSH_SECONDS = 0.25
+LATER = ("outage", "timeout", "rate_limited")
+"""Failures that say something about the provider, not about the item."""
+
+GIVE_UP = 20
+"""So many of them in a row, and the annotator is stopped: the provider is down."""
+
+
+@dataclass
+class RunStatus:
+    """How a run stands; every number is of what is on disk."""
+
+    total: int
+    skipped: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    replayed: int = 0
+    spent_before: float = 0.0
+    spent: float = 0.0
+    unconfirmed: float = 0.0
+    unpriced: int = 0
+    seconds: float = 0.0
+    stopped: list[str] = field(default_factory=list)
+    fatal: bool = False
+
+    @property
+    def done(self) -> int:
+        """Annotations that need no more work now: new ones and those from earlier runs."""
+        return self.skipped + sum(self.outcomes.values())
+
+    @property
+    def bought(self) -> int:
+        """New annotations that needed at least one call."""
+        return sum(self.outcomes.values()) - self.replayed
+
+    @property
+    def projected(self) -> float | None:
+        """Dollars of the whole run if the rest costs as much an annotation as so far."""
+        if not self.bought:
+            return None
+        return self.spent + (self.total - self.done) * self.spent / self.bought
+
+
+class Run:
+    """One run: its ledger, cache and budget, and where it stands."""
+
+    def __init__(
+        self, project: Project, ledger: Ledger, cache: ResponseCache, max_cost: float | None
+    ) -> None:
+        self.project, self.ledger, self.cache = project, ledger, cache
+        self.budget = Budget(max_cost, lambda: cache.spent + cache.unconfirmed)
+        self.status = RunStatus(0, spent_before=cache.spent)
+        self.stopping = asyncio.Event()
+        self.started = time.monotonic()
+        self.waiting: list[tuple[Annotation, Item]] = []
+        self.report: Callable[[RunStatus], None] = lambda _status: None
+
+    async def annotator(self, one: LLMAnnotator, limit: int | None) -> None:
+        """Label all that one annotator has not labeled yet."""
+        stream = self.todo(one, limit)
+        own = _Health(one.config.name)
+        width = one.config.concurrency or (
+            1 if one.config.model.startswith("local/") else self.project.config.run.concurrency
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(width):
+                    group.create_task(self.worker(one, stream, own))
+        except* FatalModelError as errors:
+            self.status.fatal = True
+            self.status.stopped.append(str(errors.exceptions[0]))
+        if own.reason:
+            self.status.stopped.append(own.reason)
+
+    async def worker(self, one: LLMAnnotator, stream: Iterator[Item], own: _Health) -> None:
+        """Take one item after the other until the stream ends or the run stops."""
+        for n, item in enumerate(stream):
+            if self.stopping.is_set() or self.budget.full or own.reason:
+                return
+            annotation = await one.annotate(item)
+            own.heard(annotation)
+            self.waiting.append((annotation, item))
+            if n % 50 == 49:
+                await asyncio.sleep(0)  # answers from the cache never wait: let others in
+
+    def todo(self, one: LLMAnnotator, limit: int | None) -> Iterator[Item]:
+        """Yield the items that this annotator has neither labeled nor abstained from."""
+        items = self.project.items(limit)
+        while chunk := list(islice(items, CHUNK)):
+            settled = self.ledger.settled(one.id, one.guideline_hash, chunk)
+            self.status.skipped += len(settled)
+            yield from (item for item in chunk if item.id not in settled)
+
+    async def flusher(self) -> None:
+        """Write what is finished, four times a second, and only then count it."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is finished, then count it."""
+        batch, self.waiting = self.waiting, []
+        if batch:
+            of = {item.id: item for _, item in batch}.values()
+            await asyncio.to_thread(self.ledger.add, [a for a, _ in batch], of)
+        for annotation, _ in batch:
+            self.status.outcomes[annotation.outcome] += 1
+            self.status.replayed += annotation.replayed and annotation.usage.calls > 0
+            self.status.unpriced += annotation.usage.cost is None
+            if annotation.failure:
+                self.status.failures[annotation.failure] += 1
+        self.status.spent = self.cache.spent - self.status.spent_before
+        self.status.unconfirmed = self.cache.unconfirmed
+        self.status.seconds = time.monotonic() - self.started
+        self.report(self.status)
+
+
+class _Health:
+    """Notices that a provider is down, so that a run does not wait through thousands of items."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.in_a_row = 0
+        self.reason = ""
+
+    def heard(self, annotation: Annotation) -> None:
+        self.in_a_row = self.in_a_row + 1 if annotation.failure in LATER else 0
+        if self.in_a_row >= GIVE_UP and not self.reason:
+            self.reason = (
+                f"annotator {self.name!r}: {GIVE_UP} failures in a row, the last: "
+                f"{annotation.failure}: {annotation.detail}; run the same command again later"
+            )
+
+
+async def label_async(
+    project: Project,
+    annotators: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    max_cost: float | None = None,
+    report: Callable[[RunStatus], None] | None = None,
+    stop: Callable[[Callable[[], None]], None] | None = None,
+) -> RunStatus:
+    """Label the project's items with its annotators; see ``label``.
+
+    ``stop`` is called once with a function that ends the run: calls in flight finish first.
+    """
+    configs = find_annotators(project, annotators)
+    project.checked_guideline()
+    max_cost = project.config.run.max_cost if max_cost is None else max_cost
+    if max_cost is not None:
+        for config in configs:
+            if price_of(config) is None:
+                raise InputError(
+                    f"annotator {config.name!r}: {config.model} has no known price, so no budget "
+                    "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
+                    "run without a budget"
+                )
+    total = sum(1 for _ in project.items(limit))
+    if not total:
+        raise InputError(f"{project.config.items.path}: no items; nothing to label")
+    with opened(project) as (ledger, cache):
+        run = Run(project, ledger, cache, max_cost)
+        run.status.total = total * len(configs)
+        run.report = report or run.report
+        if stop:
+            stop(run.stopping.set)
+        ready = [LLMAnnotator(project, config, cache, run.budget) for config in configs]
+        for one in ready:
+            ledger.add_annotator(one.id, one.config.name, "llm", settings_of(one.config))
+        flusher = asyncio.create_task(run.flusher())
+        try:
+            await asyncio.gather(*(_lane(run, lane, limit) for lane in lanes(ready)))
+        finally:
+            flusher.cancel()
+            await run.flush()
+        if run.budget.full:
+            run.status.stopped.append(
+                f"the budget of ${max_cost:.2f} is used up (${cache.spent:.4f} spent"
+                + (f", up to ${cache.unconfirmed:.4f} unconfirmed" if cache.unconfirmed else "")
+                + "); raise --max-cost and run the same command again"
+            )
+        return run.status
+
+
+async def _lane(run: Run, lane: Sequence[LLMAnnotator], limit: int | None) -> None:
+    for one in lane:
+        await run.annotator(one, limit)
+
+
+def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
+    """Group annotators: local models one after the other (they share the cores), others at once."""
+    local = [one for one in ready if one.config.model.startswith("local/")]
+    return [[one] for one in ready if one not in local] + ([local] if local else [])
+
+
+@contextmanager
+def opened(project: Project) -> Iterator[tuple[Ledger, ResponseCache]]:
+    """Open ledger and cache for writing, for one run at a time. Raises ``InputError``."""
+    import filelock
+
+    lock = filelock.FileLock(project.state / "run.lock", timeout=0)
+    try:
+        with lock:
+            ledger = Ledger(project.state / "ledger.sqlite")
+            cache = ResponseCache(project.state / "cache", ledger.account)
+            try:
+                yield ledger, cache
+            finally:
+                cache.close()
+                ledger.close()
+    except filelock.Timeout:
+        raise InputError(
+            f"{project.state}: another run is writing here; wait for it, or stop it"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{project.state}: {error.strerror or error}; is it writable?") from None
+
+
+def label(project: Project, annotators: Sequence[str] = (), **options: Any) -> RunStatus:
+    """Label the project's items, each annotator doing what it has not done yet.
+
+    Args:
+        project: the project.
+        annotators: names of configured annotators; all of them if empty.
+        **options: ``limit`` (items), ``max_cost`` (dollars that the project may have spent in all),
+            ``report`` (called with the ``RunStatus`` several times a second).
+
+    Returns:
+        how the run ended; ``stopped`` says why, if before its end.
+
+    Raises:
+        InputError: a setting, the guideline or an item cannot be used. Nothing is spent before
+            all items have been read once.
+
+    """
+    return asyncio.run(label_async(project, annotators, **options))
