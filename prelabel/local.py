@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import secrets
 import threading
 import time
@@ -51,9 +52,9 @@ class LocalModel:
         params.verbosity = -1
         params.ui = False
         params.api_keys = [secrets.token_hex(16)]  # its loopback port must not serve strangers
-        if threads:
-            params.cpuparams.n_threads = threads
-            params.cpuparams_batch.n_threads = threads
+        threads = threads or spare_threads()
+        params.cpuparams.n_threads = threads
+        params.cpuparams_batch.n_threads = threads
         try:
             self.server = xllamacpp.Server(params)
         except RuntimeError as error:
@@ -144,6 +145,16 @@ class LocalModel:
                 shares[i] += p * part
         total = sum(shares)
         return [s / total for s in shares] if total else [1.0 / len(rests)] * len(rests)
+
+
+def spare_threads() -> int:
+    """Return a thread count that leaves one core to others.
+
+    llama.cpp's threads spin while they wait for each other, so a single busy neighbour on a core
+    that they count on makes them many times slower.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 2) - 1)
 
 
 def is_text(raw: bytes) -> bool:

@@ -96,7 +96,7 @@ class AnnotatorConfig(_Config):
     reasks: int = Field(1, ge=0, le=5, description="Questions more after an unusable answer.")
     price: PriceConfig | None = None
     concurrency: int | None = Field(None, ge=1)
-    threads: int | None = Field(None, ge=1, description="Of a local model; default: all cores.")
+    threads: int | None = Field(None, ge=1, description="Of a local model; default: all cores but one.")
     context: int = Field(8192, ge=256, description="Tokens of context of a local model.")
     extra: dict[str, Any] = Field(default_factory=dict, description="Passed on to the provider.")
 
@@ -119,7 +119,7 @@ class DecideConfig(_Config):
     ties: Literal["review", "priority", "probability"] = Field(
         "probability", description="What breaks a tie; a tied item goes to review in any case."
     )
-    min_agreement: float = Field(0.67, ge=0, le=1, description="Share of votes needed to accept.")
+    min_agreement: float = Field(0.66, ge=0, le=1, description="Share of votes needed to accept.")
     min_votes: int = Field(2, ge=1)
 
 

@@ -102,12 +102,14 @@ def local_completion(kwargs: Mapping[str, Any]) -> Any:
     from prelabel.models import model_path
 
     options = dict(kwargs["optional_params"])
-    threads, context = options.pop("threads"), options.pop("context")
+    threads, context = options.pop("threads", None), options.pop("context")
     try:
         model = load_local(model_path(kwargs["model"]), threads, context)
         result = model.chat({"messages": kwargs["messages"], **options})
     except LocalModelError as error:
         raise CustomLLMError(error.code, str(error)) from None  # type: ignore[no-untyped-call]
+    except PrelabelError as error:  # no such model: every call will fail so
+        raise CustomLLMError(404, str(error)) from None  # type: ignore[no-untyped-call]
     return type(kwargs["model_response"])(**result)
 
 
@@ -223,7 +225,7 @@ async def call(
             **params,
             **extra,
         )
-    except (PrelabelError, asyncio.CancelledError):
+    except asyncio.CancelledError:
         raise
     except Exception as error:  # noqa: BLE001  whatever a provider does is an outcome
         raise call_error(litellm, error) from None

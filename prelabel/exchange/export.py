@@ -97,8 +97,7 @@ def _exported_by() -> str:
 
 def _result(routed: Routed | None, *, annotated: bool) -> dict[str, Any]:
     if routed is None or not (annotated or routed.consensus.votes):
-        empty = {"label": None, "status": "unlabeled", "reasons": [], "suggestion": None}
-        return empty | {"agreement": None, "votes": 0}
+        return dict.fromkeys(_RESULT) | {"status": "unlabeled", "reasons": [], "votes": 0}
     consensus = routed.consensus
     return {
         "label": consensus.label if routed.accepted else None,

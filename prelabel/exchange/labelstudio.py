@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from prelabel.errors import InputError
-from prelabel.exchange.files import read_lines
+from prelabel.exchange.files import read_lines, replacing
+from prelabel.exchange.tables import jsonable
 from prelabel.records import content_hash
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def tasks(
         data: dict[str, Any] = {key: item.fields.get(name, "") for name, key in keys.items()}
         data[_ID] = item.id
         if item.meta:
-            data[_META] = dict(item.meta)
+            data[_META] = jsonable(item.meta)
         shown = next(iter(keys.values()))
         predictions = _predictions(item, routed.get(item.id), annotations.get(item.id, ()), names)
         yield {
@@ -111,6 +112,23 @@ def tasks(
                 for version, label, score in predictions
             ],
         }
+
+
+def write_tasks(path: Path, exported: Iterable[Mapping[str, Any]]) -> int:
+    """Write tasks as the JSON file that Label Studio imports; return how many.
+
+    Raises:
+        InputError: the file cannot be written there.
+
+    """
+    count = 0
+    with replacing(path) as stream:
+        for task in exported:
+            stream.write(b",\n" if count else b"[\n")
+            stream.write(json.dumps(task, ensure_ascii=False, allow_nan=False).encode())
+            count += 1
+        stream.write(b"\n]\n" if count else b"[]\n")
+    return count
 
 
 def read_annotations(path: Path, *, control: str | None = None) -> Iterator[ImportedLabel]:
@@ -187,7 +205,12 @@ def _predictions(
     if routed is not None and routed.consensus.label is not None:
         yield CONSENSUS, routed.consensus.label, routed.consensus.agreement
     versions = {CONSENSUS}
-    for fingerprint, annotation in _latest(annotations).items():
+    latest = {one.annotator: one for one in sorted(annotations, key=lambda one: one.created)}
+    # Not in the order in which they came: that differs from run to run.
+    for fingerprint in [*names, *sorted(latest.keys() - names.keys())]:
+        annotation = latest.get(fingerprint)
+        if annotation is None:
+            continue
         version = names.get(fingerprint, fingerprint)
         if version in versions:
             raise InputError(
@@ -196,10 +219,6 @@ def _predictions(
         versions.add(version)
         if annotation.outcome == "labeled":
             yield version, annotation.label, _own_probability(annotation)
-
-
-def _latest(annotations: Sequence[Annotation]) -> dict[str, Annotation]:
-    return {one.annotator: one for one in sorted(annotations, key=lambda one: one.created)}
 
 
 def _own_probability(annotation: Annotation) -> float | None:

@@ -1,0 +1,145 @@
+"""Aggregation: several annotators' votes -> one consensus.
+
+``fit`` may look at many items and returns parameters that are plain JSON; ``apply`` looks at one
+item and the parameters only, so the same item gets the same answer anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from prelabel.records import Consensus, Distribution, Value
+from prelabel.tasks import Task, dump_distribution, load_distribution
+
+if TYPE_CHECKING:
+    from prelabel.votes import Ballot
+
+Source = Literal["majority", "distribution"]
+Ties = Literal["review", "priority", "probability"]
+
+SMALLEST = 1e-6
+
+
+def fit_majority(
+    ballots: Iterable[Ballot], *, source: Source, ties: Ties, priority: Sequence[str]
+) -> dict[str, Any]:
+    """Return the parameters of a majority vote.
+
+    With source ``distribution`` they hold each annotator's mean distribution over the ballots:
+    dividing by it takes out what the annotator says whatever the item (batch calibration, Zhou et
+    al., ICLR 2024, arXiv 2309.17249). It presumes that labels are about equally frequent: a label
+    that really is frequent is pushed down.
+    """
+    bias = mean_distributions(ballots) if source == "distribution" else {}
+    return {
+        "source": source,
+        "ties": ties,
+        "priority": list(priority),
+        "bias": {name: dump_distribution(mean) for name, mean in bias.items()},
+    }
+
+
+def mean_distributions(ballots: Iterable[Ballot]) -> dict[str, Distribution]:
+    """Return each annotator's mean distribution, unit by unit."""
+    sums: dict[str, dict[str, dict[Value, float]]] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for ballot in ballots:
+        for name, distribution in ballot.distributions.items():
+            for unit, row in distribution.items():
+                counts[name, unit] = counts.get((name, unit), 0) + 1
+                total = sums.setdefault(name, {}).setdefault(unit, {})
+                for value, p in row.items():
+                    total[value] = total.get(value, 0.0) + p
+    return {
+        name: {
+            unit: {value: s / counts[name, unit] for value, s in row.items()}
+            for unit, row in units.items()
+        }
+        for name, units in sums.items()
+    }
+
+
+def corrected(row: Mapping[Value, float], mean: Mapping[Value, float]) -> dict[Value, float]:
+    """Return a distribution divided by an annotator's mean, normalised."""
+    weights = {v: max(p, SMALLEST) / max(mean.get(v, 0.0), SMALLEST) for v, p in row.items()}
+    total = sum(weights.values())
+    return {value: weight / total for value, weight in weights.items()}
+
+
+def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Consensus:
+    """Return the consensus of one item.
+
+    Agreement is the share of annotators whose (corrected) vote is the consensus value, the least
+    over the item's units.
+    """
+    if not ballot.votes:
+        return Consensus(ballot.item_id, None, None, 0)
+    beliefs = believed(ballot, params)
+    winners: dict[str, Value] = {}
+    tied, agreement = [], 1.0
+    for unit in next(iter(ballot.votes.values())):
+        rows = {name: belief[unit] for name, belief in beliefs.items()}
+        best = {name: top(row) for name, row in rows.items()}
+        value, is_tie = decide(best, rows, params)
+        winners[unit] = value
+        agreement = min(agreement, sum(v == value for v in best.values()) / len(best))
+        if is_tie:
+            tied.append(unit)
+    open_tie = tied and params["ties"] == "review"
+    label = None if open_tie else task.from_votes(winners)
+    return Consensus(ballot.item_id, label, agreement, len(ballot.votes), tuple(tied))
+
+
+def believed(ballot: Ballot, params: Mapping[str, Any]) -> dict[str, Distribution]:
+    """Return each annotator's distribution for every unit it voted on.
+
+    Where an annotator gave none, or labels are asked for, all of it lies on its vote; with labels,
+    the probability it gave still breaks ties.
+    """
+    found: dict[str, Distribution] = {}
+    for name, votes in ballot.votes.items():
+        given = ballot.distributions.get(name, {})
+        mean = load_distribution(params["bias"].get(name, {}))
+        found[name] = {
+            unit: corrected(given[unit], mean[unit])
+            if unit in given and unit in mean
+            else raw(vote, given.get(unit, {}))
+            for unit, vote in votes.items()
+        }
+    return found
+
+
+def raw(vote: Value, row: Mapping[Value, float]) -> dict[Value, float]:
+    """Return the vote first, whatever the probabilities; they follow for breaking ties."""
+    return {vote: row.get(vote, 1.0)} | {v: p for v, p in row.items() if v != vote}
+
+
+def top(row: Mapping[Value, float]) -> Value:
+    """Return the likeliest value; the first named where several are."""
+    return max(row, key=lambda value: row[value])
+
+
+def decide(
+    best: Mapping[str, Value], rows: Mapping[str, Mapping[Value, float]], params: Mapping[str, Any]
+) -> tuple[Value, bool]:
+    """Return the value with most votes, and whether others had as many.
+
+    A tie is broken by the mean probability, then by the first annotator in the order of priority.
+    """
+    counts: dict[Value, int] = {}
+    for value in best.values():
+        counts[value] = counts.get(value, 0) + 1
+    most = max(counts.values())
+    leaders = [value for value, n in counts.items() if n == most]
+    if len(leaders) == 1:
+        return leaders[0], False
+    if params["ties"] == "probability":
+        mean = {v: sum(row.get(v, 0.0) for row in rows.values()) for v in leaders}
+        highest = max(mean.values())
+        close = [v for v in leaders if mean[v] > highest - 1e-9]
+        if len(close) == 1:
+            return close[0], True
+        leaders = close
+    order = [*(name for name in params["priority"] if name in best), *sorted(best)]
+    return next(best[name] for name in order if best[name] in leaders), True

@@ -1,0 +1,56 @@
+"""route(): apply the rule; accepted, or review with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from prelabel.decide import DecisionRule, check_rule, restrict
+from prelabel.records import Annotation, Consensus, Routed
+
+if TYPE_CHECKING:
+    from prelabel.votes import Evidence
+
+
+def route_all(evidence: Evidence, rule: DecisionRule) -> dict[str, Routed]:
+    """Route every item of the evidence. Raises ``RuleMismatchError``."""
+    check_rule(rule, evidence)
+    return {item: route_one(evidence, rule, item) for item in evidence.items}
+
+
+def route_one(evidence: Evidence, rule: DecisionRule, item_id: str) -> Routed:
+    """Route one item."""
+    ballot = restrict(evidence.ballot(item_id), rule.annotators)
+    consensus = rule.consensus(ballot, evidence.task)
+    reasons = why_review(consensus, rule)
+    if reasons:
+        own = [a for a in evidence.items[item_id] if a.annotator in rule.annotators]
+        reasons += missing_votes(own, evidence, len(rule.annotators))
+    return Routed(item_id, consensus, not reasons, tuple(reasons))
+
+
+def why_review(consensus: Consensus, rule: DecisionRule) -> list[str]:
+    """Return why an item is not accepted; empty where it is."""
+    reasons = []
+    if consensus.votes < rule.min_votes:
+        reasons.append(f"too few votes: {consensus.votes} of {rule.min_votes} needed")
+    if consensus.tied:
+        units = ", ".join(unit for unit in consensus.tied if unit)
+        reasons.append(f"tie: {units}" if units else "tie")
+    elif consensus.agreement is not None and consensus.agreement < rule.min_agreement:
+        reasons.append(f"low agreement: {consensus.agreement:.2f} below {rule.min_agreement:.2f}")
+    return reasons
+
+
+def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) -> list[str]:
+    """Say why votes are missing: an outage is not a doubt about the item."""
+    reasons = []
+    for a in own:
+        name = evidence.names[a.annotator]
+        if a.outcome == "abstained":
+            reasons.append(f"abstained: {name}")
+        elif a.outcome == "failed":
+            reasons.append(f"failed: {name} ({a.failure})")
+    if len(own) < wanted:
+        reasons.append(f"not labeled yet by {wanted - len(own)} of {wanted} annotators")
+    return reasons

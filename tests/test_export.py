@@ -1,0 +1,151 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from prelabel.errors import InputError
+from prelabel.exchange.export import export_columns, export_rows
+from prelabel.exchange.tables import read_rows, write_rows
+from prelabel.records import Annotation, Consensus, Item, Routed
+
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = {"f1": "gpt-x", "f2": "local/small"}
+PROVENANCE = {"guideline_hash": "g1", "rule_hash": "r1", "exported_by": "prelabel 0.0.0"}
+ITEMS = [
+    Item("a", {"text": '=HYPERLINK("x")', "label": "theirs"}, {"channel": "mail"}),
+    Item("b", {"text": "two\nlines, שלום 🙂", "label": "-1.5"}),
+    Item("c", {"text": "all failed", "label": ""}),
+    Item("d", {"text": "nobody yet", "label": ""}),
+]
+
+
+def annotation(item_id, annotator, outcome="labeled", label=None, **more):
+    return Annotation(item_id, "h", annotator, "g1", outcome, label, **more)
+
+
+def facts(multi=False):
+    def label(name):
+        return [name] if multi else name
+
+    def routed(item_id, name, agreement, votes, *reasons):
+        found = Consensus(item_id, name and label(name), agreement, votes)
+        return Routed(item_id, found, accepted=not reasons, reasons=reasons)
+
+    said = {
+        "a": [annotation("a", "f1", label=label("x")), annotation("a", "f2", label=label("x"))],
+        "b": [
+            annotation("b", "f2", label=label("y"), created=2.0),
+            annotation("b", "f2", "failed", failure="timeout", created=1.0),
+            annotation("b", "f1", label=label("x")),
+        ],
+        "c": [
+            annotation("c", "f1", "failed", failure="refused"),
+            annotation("c", "f2", "abstained"),
+        ],
+    }
+    rows = [
+        routed("a", "x", 1.0, 2),
+        routed("b", "x", 0.5, 2, "agreement 0.50 < 0.80", "tied"),
+        routed("c", None, None, 0, "no votes"),
+        routed("d", None, None, 0, "no votes"),
+    ]
+    return {row.item_id: row for row in rows}, said
+
+
+def export(multi=False, names=NAMES, provenance=PROVENANCE):
+    routed, said = facts(multi)
+    return list(export_rows(ITEMS, routed, said, names, provenance))
+
+
+COLUMNS = export_columns(["text", "label"], NAMES, ["channel"])
+
+
+def test_columns():
+    assert COLUMNS == [
+        "id",
+        "text",
+        "field.label",
+        "meta.channel",
+        "label",
+        "status",
+        "reasons",
+        "suggestion",
+        "agreement",
+        "votes",
+        "annotator.gpt-x.label",
+        "annotator.gpt-x.outcome",
+        "annotator.local/small.label",
+        "annotator.local/small.outcome",
+        "guideline_hash",
+        "rule_hash",
+        "exported_by",
+    ]
+    for row in export():
+        assert set(COLUMNS) - set(row) <= {"meta.channel"}
+        assert set(row) <= set(COLUMNS)
+
+
+def test_only_what_was_accepted_has_a_label():
+    result = ("label", "status", "reasons", "suggestion", "agreement", "votes")
+    assert [tuple(row[name] for name in result) for row in export()] == [
+        ("x", "accepted", [], None, 1.0, 2),
+        (None, "review", ["agreement 0.50 < 0.80", "tied"], "x", 0.5, 2),
+        (None, "review", ["no votes"], None, None, 0),
+        (None, "unlabeled", [], None, None, 0),
+    ]
+
+
+def test_an_item_without_a_route_is_unlabeled():
+    [row] = export_rows(ITEMS[:1], {}, {}, NAMES, PROVENANCE)
+    assert (row["status"], row["votes"]) == ("unlabeled", 0)
+
+
+def test_each_annotators_last_word_with_its_outcome():
+    parts = [(f"annotator.{n}.outcome", f"annotator.{n}.label") for n in NAMES.values()]
+    assert [[(row[a], row[b]) for a, b in parts] for row in export()] == [
+        [("labeled", "x"), ("labeled", "x")],
+        [("labeled", "x"), ("labeled", "y")],
+        [("failed", None), ("abstained", None)],
+        [(None, None), (None, None)],
+    ]
+
+
+def test_provenance():
+    row = export(provenance={"guideline_hash": "g1"})[0]
+    assert (row["guideline_hash"], row["rule_hash"]) == ("g1", None)
+    assert row["exported_by"].split()[0] == "prelabel"
+
+
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_golden(tmp_path, suffix, multi):
+    golden = GOLDEN / f"export{'_multi' if multi else ''}{suffix}"
+    path = tmp_path / f"out{suffix}"
+    write_rows(path, export(multi), COLUMNS)
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_bytes(path.read_bytes())
+    assert path.read_bytes() == golden.read_bytes()
+
+
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_rows_come_back_as_they_were(tmp_path, suffix, multi):
+    rows = [{name: row.get(name) for name in COLUMNS} for row in export(multi)]
+    write_rows(tmp_path / f"out{suffix}", rows, COLUMNS)
+    assert [row.cells for row in read_rows(tmp_path / f"out{suffix}")] == rows
+
+
+def test_texts_come_back_from_csv(tmp_path):
+    write_rows(tmp_path / "out.csv", export(), COLUMNS)
+    found = [row.cells for row in read_rows(tmp_path / "out.csv", guarded=True)]
+    assert [row["text"] for row in found] == [item.fields["text"] for item in ITEMS]
+    assert [row["field.label"] for row in found] == ["theirs", "-1.5", "", ""]
+
+
+def test_annotators_without_one_name_each():
+    with pytest.raises(InputError, match="export: two annotators are named 'same'; rename one"):
+        export(names={"f1": "same", "f2": "same"})
+    with pytest.raises(InputError, match="two annotators are named"):
+        export_columns([], {"f1": "same", "f2": "same"})
+    with pytest.raises(InputError, match="item 'a' has an annotation of unknown annotator 'f2'"):
+        export(names={"f1": "gpt-x"})
