@@ -147,5 +147,5 @@ def gold_table(task: Task, gold: Iterable[Gold]) -> pd.DataFrame:
 
 
 def _each(evidence: Evidence) -> Iterable[Annotation]:
-    for annotations in evidence.items.values():
-        yield from annotations
+    for given in evidence.items.values():
+        yield from given

@@ -6,8 +6,8 @@ Horych et al., "The Promises and Pitfalls of LLM Annotations in Dataset Labeling
 import pandas as pd
 import pytest
 
-from prelabel.agreement import agreement
-from prelabel.score import score
+from prelabel.reliability import agreement
+from prelabel.scoring import score
 
 MODELS = {
     "falcon_7b": "Falcon-7B-Instruct",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from prelabel.agreement import agreement, count_matrix, krippendorff_alpha, percent_agreement
+from prelabel.reliability import agreement, count_matrix, krippendorff_alpha, percent_agreement
 from prelabel.coefficients import alpha_from_distance, cohen_kappa, masi_distance
 from prelabel.errors import InputError
 
@@ -359,7 +359,7 @@ def test_all_of_it_is_json():
 
 
 def test_too_many_different_label_sets_leave_alpha_undefined_with_its_reason(monkeypatch):
-    monkeypatch.setattr("prelabel.agreement.MOST_SETS", 2)
+    monkeypatch.setattr("prelabel.reliability.MOST_SETS", 2)
     found = agreement(label_sets([({"x"}, {"y"}), ({"x", "y"}, {"x"})], "xy"), (True, False))
     assert found.reading == "not defined: more than 2 different label sets"
     assert found.percent.value == 0

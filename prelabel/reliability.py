@@ -1,6 +1,6 @@
 """Agreement between annotators: alpha, percent agreement, pairs of annotators, confused labels.
 
-Agreement says nothing about being right: see `prelabel.score` for that.
+Agreement says nothing about being right: see `prelabel.scoring` for that.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from sklearn.metrics import (
 
 from prelabel.errors import InputError
 from prelabel.estimate import wilson
-from prelabel.score import score
+from prelabel.scoring import score
 
 LABELS = ("a", "b", "c", "d")
 VOTES = ["item", "annotator", "unit", "value"]
