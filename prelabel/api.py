@@ -1,0 +1,354 @@
+"""What each command does, as a function: project in, result out. The command line adds only print.
+
+Every function takes a ``Project``; all raise ``InputError`` with one line where input is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from prelabel.decide import DecisionRule, check_rule, fit_rule, load_rule, restrict
+from prelabel.errors import InputError
+from prelabel.ledger import Ledger
+from prelabel.records import Annotation, Consensus, Item, Routed, content_hash
+from prelabel.routing import route_all
+from prelabel.run import label, label_async, opened
+from prelabel.tasks import OffListError
+from prelabel.votes import Evidence, gather, gold_table, outcome_table, vote_table
+
+if TYPE_CHECKING:
+    from prelabel.project import Project
+    from prelabel.reliability import Agreement
+    from prelabel.scoring import Score
+
+__all__ = [
+    "ScoreReport",
+    "agreement",
+    "export",
+    "fit",
+    "import_annotations",
+    "label",
+    "label_async",
+    "route",
+    "score",
+]
+
+CONSENSUS = "consensus"
+BATCH = 2000
+
+
+@contextmanager
+def reading(project: Project) -> Iterator[Ledger]:
+    """Open the ledger beside any run that writes."""
+    ledger = Ledger(project.state / "ledger.sqlite")
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def evidence_of(project: Project, annotators: Sequence[str] = ()) -> Evidence:
+    """Return the annotations that count now."""
+    with reading(project) as ledger:
+        return gather(project, ledger, annotators)
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """Scores of annotators, of each after bias correction where it was asked for, and of all.
+
+    ``gold`` counts the gold items of ``split``; ``notes`` say what was left out.
+    """
+
+    annotators: list[Score]
+    corrected: list[Score]
+    consensus: Score | None
+    gold: int
+    split: str | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON-able values."""
+        return {
+            "gold": self.gold,
+            "split": self.split,
+            "annotators": [s.to_dict() for s in self.annotators],
+            "corrected": [s.to_dict() for s in self.corrected],
+            "consensus": self.consensus and self.consensus.to_dict(),
+            "notes": list(self.notes),
+        }
+
+
+def score(
+    project: Project, annotators: Sequence[str] = (), *, split: str | None = None, seed: int = 0
+) -> ScoreReport:
+    """Score annotators and their consensus against gold.
+
+    ``split`` names a part of the gold; by default ``test`` if there is one, else all. Where the
+    project aggregates label distributions, each annotator is scored after bias correction, too.
+    """
+    gold = project.scoring_gold(split)
+    if not gold:
+        raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
+    evidence = evidence_of(project, annotators)
+    rule = fit_rule(evidence, project.config.decide)
+    raw = _scores(evidence, vote_table(evidence), gold, seed)
+    corrected: list[Score] = []
+    if rule.params["bias"]:
+        for identifier, name in evidence.names.items():
+            if identifier in rule.params["bias"]:
+                alone = fit_rule(evidence, project.config.decide, [identifier])
+                corrected += _consensus_score(evidence, alone, gold, f"{name} corrected", seed)
+    together = (
+        _consensus_score(evidence, rule, gold, CONSENSUS, seed) if len(evidence.names) > 1 else []
+    )
+    used = {g.split for g in gold}
+    return ScoreReport(
+        raw,
+        corrected,
+        together[0] if together else None,
+        len(gold),
+        used.pop() or None if len(used) == 1 else None,
+        evidence.notes,
+    )
+
+
+def _scores(evidence: Evidence, votes: Any, gold: Any, seed: int, outcomes: Any = None) -> Any:
+    from prelabel.scoring import score as score_tables
+
+    return score_tables(
+        votes,
+        outcome_table(evidence) if outcomes is None else outcomes,
+        gold_table(evidence.task, gold),
+        evidence.task.values(),
+        multi=evidence.task.name == "multi-label",
+        seed=seed,
+    )
+
+
+def _consensus_score(
+    evidence: Evidence, rule: DecisionRule, gold: Any, name: str, seed: int
+) -> list[Score]:
+    """Score a consensus as if it were one annotator; a tie left to people is an abstention."""
+    import pandas as pd
+
+    votes, outcomes = [], []
+    for item, given in evidence.items.items():
+        own = [a for a in given if a.annotator in rule.annotators]
+        if not own:
+            continue
+        consensus = rule.consensus(restrict(evidence.ballot(item), rule.annotators), evidence.task)
+        costs = [a.usage.cost for a in own]
+        outcome = "labeled" if consensus.label is not None else "abstained"
+        outcomes.append(
+            {
+                "item": item,
+                "annotator": name,
+                "outcome": outcome,
+                "failure": None,
+                "cost": None if None in costs else sum(c or 0.0 for c in costs),
+                "latency": sum(a.latency for a in own),
+                "shown": tuple(shown for a in own for shown in a.shown),
+            }
+        )
+        if consensus.label is not None:
+            votes += [
+                (item, name, unit, value)
+                for unit, value in evidence.task.votes(consensus.label).items()
+            ]
+    table = pd.DataFrame(votes, columns=["item", "annotator", "unit", "value"])
+    found: list[Score] = _scores(
+        evidence, table, gold, seed, pd.DataFrame(outcomes).astype({"cost": float})
+    )
+    return found
+
+
+def agreement(project: Project, annotators: Sequence[str] = (), *, seed: int = 0) -> Agreement:
+    """Measure how far annotators agree with each other; says nothing about being right."""
+    from prelabel.reliability import agreement as measure
+
+    evidence = evidence_of(project, annotators)
+    task = evidence.task
+    return measure(vote_table(evidence), task.values(), level=task.level, seed=seed)
+
+
+def fit(project: Project, annotators: Sequence[str] = (), *, to: Path | None = None) -> Path:
+    """Fit the decision rule on what is labeled, freeze it to a file, and return the file's path."""
+    rule = fit_rule(evidence_of(project, annotators), project.config.decide)
+    path = to or project.state / "rules" / f"rule-{rule.hash}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rule.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; choose another place with --to") from None
+    return path
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The rule's word on every item, and the rule."""
+
+    items: dict[str, Routed]
+    rule: DecisionRule
+    evidence: Evidence
+
+    @property
+    def accepted(self) -> list[Routed]:
+        """The items that need no review."""
+        return [r for r in self.items.values() if r.accepted]
+
+    @property
+    def queue(self) -> list[Routed]:
+        """The items for people, least agreement first."""
+        waiting = [r for r in self.items.values() if not r.accepted]
+        return sorted(waiting, key=lambda r: (_agreement(r.consensus), r.item_id))
+
+
+def _agreement(consensus: Consensus) -> float:
+    return -1.0 if consensus.agreement is None else consensus.agreement
+
+
+def route(project: Project, annotators: Sequence[str] = (), *, rule: Path | None = None) -> Routes:
+    """Accept items or send them to review, by a frozen rule or by one fitted now."""
+    evidence = evidence_of(project, annotators)
+    chosen = load_rule(rule) if rule else fit_rule(evidence, project.config.decide)
+    check_rule(chosen, evidence)
+    return Routes(route_all(evidence, chosen), chosen, evidence)
+
+
+def export(
+    project: Project,
+    to: Path,
+    *,
+    rule: Path | None = None,
+    format: Literal["table", "label-studio"] = "table",  # noqa: A002
+    only: Literal["all", "accepted", "review"] = "all",
+) -> int:
+    """Write items with labels and where they came from; return how many.
+
+    A table's format goes by its ending: .jsonl, .csv, .tsv or .parquet. For Label Studio the tasks
+    go to ``to``, and the labeling config beside it, ending in .xml.
+    """
+    from prelabel.exchange.export import export_columns, export_rows
+    from prelabel.exchange.tables import write_rows
+
+    routes = route(project, rule=rule)
+    items = [
+        item
+        for item in project.items()
+        if only == "all" or routes.items[item.id].accepted == (only == "accepted")
+    ]
+    names = dict(routes.evidence.names)
+    if format == "label-studio":
+        return _export_label_studio(project, to, items, routes)
+    meta = sorted({name for item in items for name in item.meta})
+    provenance = {"guideline_hash": routes.evidence.guideline_hash, "rule_hash": routes.rule.hash}
+    rows = export_rows(items, routes.items, routes.evidence.items, names, provenance)
+    columns = export_columns(project.config.items.columns, names, meta)
+    return write_rows(to, rows, columns)
+
+
+def _export_label_studio(project: Project, to: Path, items: list[Item], routes: Routes) -> int:
+    from prelabel.exchange.files import replacing
+    from prelabel.exchange.labelstudio import config, tasks, write_tasks
+
+    fields = project.config.items.columns
+    multi = project.task.name == "multi-label"
+    xml = config(project.guideline.label_names, multi=multi, fields=fields)
+    evidence = routes.evidence
+    found = tasks(
+        items,
+        fields=fields,
+        routed=routes.items,
+        annotations=evidence.items,
+        names=evidence.names,
+    )
+    count = write_tasks(to, found)
+    with replacing(to.with_suffix(".xml")) as file:
+        file.write(xml.encode())
+    return count
+
+
+def import_annotations(
+    project: Project,
+    path: Path,
+    *,
+    kind: Literal["import", "person"] = "import",
+    **columns: Any,
+) -> dict[str, dict[str, int]]:
+    """Record the annotations of other systems or of people, from a table.
+
+    ``columns`` are those of ``prelabel.exchange.recorded.read_recorded``. A label that the
+    guideline lacks is kept as a failure of kind off_list, never mapped to a near one; items that
+    the project lacks are counted and left out. An annotator imported again is replaced item by
+    item. Returns outcome counts by annotator.
+    """
+    from prelabel.exchange.recorded import read_recorded
+
+    hashes = {item.id: item for item in project.items()}
+    counts: dict[str, dict[str, int]] = {}
+    ids: dict[str, str] = {}
+    taken = {config.name for config in project.config.annotators}
+    with opened(project) as (ledger, _cache):
+        batch: list[Annotation] = []
+        for recorded in list(read_recorded(path, **columns)):
+            if recorded.annotator in taken:
+                raise InputError(
+                    f"{path}:{recorded.line}: {recorded.annotator!r} is the name of an annotator "
+                    "in prelabel.yaml; rename one of them"
+                )
+            count = counts.setdefault(recorded.annotator, {})
+            if recorded.annotator not in ids:
+                identifier = f"{recorded.annotator}@{content_hash([kind, recorded.annotator])[:8]}"
+                ids[recorded.annotator] = identifier
+                settings = {"file": path.name, "kind": kind}
+                ledger.add_annotator(identifier, recorded.annotator, kind, settings)
+            item = hashes.get(recorded.item_id)
+            if item is None:
+                count["unknown item"] = count.get("unknown item", 0) + 1
+                continue
+            annotation = _imported(project, recorded, item, ids[recorded.annotator])
+            what = annotation.failure or annotation.outcome
+            count[what] = count.get(what, 0) + 1
+            batch.append(annotation)
+        for start in range(0, len(batch), BATCH):
+            part = batch[start : start + BATCH]
+            ledger.add(part, [hashes[a.item_id] for a in part])
+    if not batch:
+        raise InputError(
+            f"{path}: no annotation of an item of this project; is the id column right?"
+        )
+    return counts
+
+
+def _imported(project: Project, recorded: Any, item: Item, annotator: str) -> Annotation:
+    common: dict[str, Any] = {
+        "item_id": item.id,
+        "item_hash": item.hash,
+        "annotator": annotator,
+        "guideline_hash": project.guideline.hash,
+        "replayed": True,
+        "created": time.time(),
+    }
+    if recorded.kind == "abstained":
+        return Annotation(**common, outcome="abstained")
+    if recorded.kind == "unusable":
+        return Annotation(
+            **common, outcome="failed", failure="unparsable", detail="marked unusable"
+        )
+    try:
+        label_ = project.task.match(recorded.value)
+    except OffListError as error:
+        return Annotation(**common, outcome="failed", failure="off_list", detail=str(error))
+    return Annotation(**common, outcome="labeled", label=label_)
+
+
+def to_json(value: Any) -> str:
+    """Write a result for ``--json``."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)

@@ -1,0 +1,114 @@
+"""demo(): the whole job on a shipped evalset, with a small model that runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prelabel import api
+from prelabel.models import pull
+from prelabel.project import CONFIG_NAME, Project, load_project
+from prelabel.starting import copy_evalset
+
+if TYPE_CHECKING:
+    from prelabel.api import Routes, ScoreReport
+    from prelabel.reliability import Agreement
+
+SETTINGS = """\
+# Made by `prelabel demo`: two annotators of one model, with different prompts.
+guideline: guideline.yaml
+items: {{path: items.jsonl}}
+gold: {{path: gold.jsonl}}
+annotators:
+  - name: brief
+    model: {model}
+    prompt: brief
+  - name: shots
+    model: {model}
+    prompt: brief
+    shots: {{choose: diverse, k: {shots}, source: guideline}}
+decide:
+  aggregate: distribution   # label probabilities, corrected for each annotator's bias
+  min_agreement: 0.66
+  min_votes: 2
+"""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found, and the files it wrote."""
+
+    scores: ScoreReport
+    agreement: Agreement
+    routes: Routes
+    accepted_right: tuple[int, int]
+    files: list[Path]
+    model: str
+
+
+def demo(
+    to: Path, *, evalset: str, model: str, limit: int | None, watch: Callable[..., Any]
+) -> DemoResult:
+    """Label a shipped evalset in folder ``to``, score, route, export and report."""
+    if model.startswith("local/") and not model.endswith(".gguf"):
+        pull(model.removeprefix("local/"))
+    copy_evalset(evalset, to)
+    labels = load_labels(to)
+    (to / CONFIG_NAME).write_text(
+        SETTINGS.format(model=model, shots=max(4, labels)), encoding="utf-8"
+    )
+    project = load_project(to)
+    watch(project, limit=limit)
+    scores = api.score(project)
+    routes = api.route(project)
+    files = [to / "labels.jsonl", to / "labels.csv", to / "label-studio.json", to / "report.html"]
+    api.export(project, files[0])
+    api.export(project, files[1])
+    api.export(project, files[2], format="label-studio")
+    from prelabel.reporting import report
+
+    report(project, files[3])
+    return DemoResult(
+        scores, api.agreement(project), routes, accepted_right(project, routes), files, model
+    )
+
+
+def load_labels(folder: Path) -> int:
+    """Return how many labels the guideline in a folder has."""
+    from prelabel.guideline import load_guideline
+
+    return len(load_guideline(folder / "guideline.yaml").label_names)
+
+
+def accepted_right(project: Project, routes: Routes) -> tuple[int, int]:
+    """Return how many accepted items with gold are right, and how many there are."""
+    gold = {g.item_id: g.label for g in project.scoring_gold()}
+    judged = [r for r in routes.accepted if r.item_id in gold]
+    return sum(r.consensus.label == gold[r.item_id] for r in judged), len(judged)
+
+
+def verdict(result: DemoResult) -> list[str]:
+    """Say plainly how good the labels are, beside always giving the most frequent label."""
+    from prelabel.estimate import wilson
+
+    best = result.scores.consensus or result.scores.annotators[0]
+    most = max(row.support for row in best.labels)
+    always = most / best.labeled if best.labeled else 0.0
+    right, judged = result.accepted_right
+    return [
+        (
+            f"{result.model}: the consensus is right on {best.accuracy:.0%} of {best.labeled} gold "
+            f"items; always giving the most frequent label would be right on {always:.0%}."
+        ),
+        (
+            f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
+            f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
+        ),
+        (
+            "A small model is good for trying things out, not for labels that matter: "
+            "prelabel demo --model openai/gpt-4o-mini (or any LiteLLM model) does the same with it."
+        ),
+        "wrote " + ", ".join(str(file) for file in result.files),
+    ]

@@ -1,0 +1,453 @@
+"""What the command line shows: tables, the progress bar, JSON. Only cli.py uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from prelabel.api import Routes, ScoreReport
+    from prelabel.cache import ResponseCache
+    from prelabel.demo import DemoResult
+    from prelabel.models import EmbeddedModel
+    from prelabel.planning import Plan
+    from prelabel.project import Project
+    from prelabel.reliability import Agreement
+    from prelabel.run import RunStatus
+    from prelabel.scoring import Score
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+
+def as_json(value: Any) -> None:
+    """Print JSON."""
+    sys.stdout.write(json_.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def lines(texts: Sequence[str], *, none: str, json: bool) -> None:
+    """Print texts, a line each."""
+    if json:
+        as_json(list(texts))
+    else:
+        for text in texts or [none]:
+            out.print(escape(text), soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Print a table; all columns but the first are as narrow as they can be."""
+    shown = Table(title=title or None, title_justify="left", header_style="bold")
+    for i, name in enumerate(columns):
+        shown.add_column(name, overflow="fold", justify="left" if i == 0 else "right")
+    for row in rows:
+        shown.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    out.print(shown)
+
+
+def notes(texts: Iterable[str]) -> None:
+    """Print notes, each once."""
+    for text in dict.fromkeys(texts):
+        out.print(f"[yellow]note[/] {escape(text)}", soft_wrap=True)
+
+
+def findings(file: Path, found: Sequence[Any], *, json: bool) -> None:
+    """Print what a check of the guideline found."""
+    if json:
+        as_json([{"line": f.line, "level": f.level, "message": f.message} for f in found])
+        return
+    for finding in found:
+        colour = "red" if finding.level == "error" else "yellow"
+        where = escape(f"{file}:{finding.line}")
+        out.print(
+            f"{where}: [{colour}]{finding.level}[/] {escape(finding.message)}", soft_wrap=True
+        )
+    if not found:
+        out.print(f"{escape(str(file))}: nothing to mend")
+
+
+def markdown(text: str, *, plain: bool) -> None:
+    """Print Markdown, as it is or rendered."""
+    from rich.markdown import Markdown
+
+    if plain or not out.is_terminal:
+        sys.stdout.write(text)
+    else:
+        out.print(Markdown(text))
+
+
+def dollars(value: float | None) -> str:
+    """Write dollars; small amounts keep their digits."""
+    if value is None:
+        return "unknown"
+    return f"${value:.2f}" if value >= 1 or value == 0 else f"${value:.6f}".rstrip("0")
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time."""
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def plan(made: Plan, *, prompt: bool, json: bool) -> None:
+    """Print what a run would do."""
+    if json:
+        as_json(made.to_dict())
+        return
+    if prompt:
+        for one in made.annotators:
+            out.rule(escape(f"the next prompt of {one.annotator}"))
+            out.print(escape(one.prompt), soft_wrap=True)
+        out.rule()
+    table(
+        [
+            "annotator",
+            "items",
+            "done",
+            "cached",
+            "calls",
+            "tokens in",
+            "out",
+            "$",
+            "at most",
+            "time",
+        ],
+        [
+            (
+                f"{one.annotator}\n{one.model}",
+                one.items,
+                one.settled,
+                one.cached,
+                one.calls,
+                one.input_tokens,
+                one.output_tokens,
+                interval(one.dollars),
+                dollars(one.at_most),
+                duration(one.seconds),
+            )
+            for one in made.annotators
+        ],
+    )
+    out.print(f"spent so far: {dollars(made.spent)}; this run: {interval(made.dollars)}")
+    notes(
+        [
+            "tokens are estimated from a sample; re-asks and retries come on top of the interval",
+            "time is from past calls: label a few items first (--limit 20) to see it",
+        ]
+    )
+
+
+def interval(value: tuple[float, float] | None) -> str:
+    """Write an interval of dollars."""
+    if value is None:
+        return "unknown price"
+    return "$0" if value[1] == 0 else f"{dollars(value[0])} to {dollars(value[1])}"
+
+
+def watched_label(
+    project: Project,
+    annotators: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    max_cost: float | None = None,
+    json: bool = False,
+) -> RunStatus:
+    """Label with a progress bar; Ctrl-C once stops taking items, twice stops at once."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from prelabel.run import label_async
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[money]}"),
+        TextColumn("[red]{task.fields[failed]}"),
+    )
+    with Progress(*columns, console=err, refresh_per_second=4) as progress:
+        bar = progress.add_task("labeling", total=None, rate="", money="", failed="")
+
+        def show(status: RunStatus) -> None:
+            progress.update(
+                bar, completed=status.done, total=status.total, **progress_fields(status)
+            )
+
+        def watch(end: Callable[[], None]) -> None:
+            def asked() -> None:
+                err.print("finishing the calls in flight; Ctrl-C again stops at once")
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+                end()
+
+            if sys.platform != "win32":
+                asyncio.get_running_loop().add_signal_handler(signal.SIGINT, asked)
+
+        status = asyncio.run(
+            label_async(
+                project, annotators, limit=limit, max_cost=max_cost, report=show, stop=watch
+            )
+        )
+    labeled(status, json=json)
+    return status
+
+
+def progress_fields(status: RunStatus) -> dict[str, str]:
+    """Return what stands beside the bar: rate, dollars so far and projected, failures by kind."""
+    new = sum(status.outcomes.values())
+    rate = f"{new / status.seconds:.1f}/s" if new and status.seconds else ""
+    money = ""
+    if status.bought:
+        money = dollars(status.spent)
+        if status.projected:
+            money += f" of about {dollars(status.projected)}"
+        if status.unpriced:
+            money += " + unknown prices"
+    failed = ", ".join(f"{n} {kind}" for kind, n in status.failures.most_common())
+    return {"rate": rate, "money": money, "failed": failed}
+
+
+def labeled(status: RunStatus, *, json: bool) -> None:
+    """Print how a run ended."""
+    if json:
+        fields = ("total", "done", "skipped", "replayed", "spent", "unconfirmed", "seconds")
+        as_json(
+            {name: getattr(status, name) for name in fields}
+            | {
+                "outcomes": dict(status.outcomes),
+                "failures": dict(status.failures),
+                "stopped": status.stopped,
+            }
+        )
+        return
+    parts = [f"{status.outcomes[name]} {name}" for name in ("labeled", "abstained", "failed")]
+    if status.skipped:
+        parts.append(f"{status.skipped} done before")
+    if status.replayed:
+        parts.append(f"{status.replayed} from the cache")
+    money = f"{dollars(status.spent)} spent" + (" + unknown prices" if status.unpriced else "")
+    out.print(f"{', '.join(parts)}; {money}; {duration(status.seconds)}", soft_wrap=True)
+    if status.failures:
+        kinds = ", ".join(f"{kind} {n}" for kind, n in status.failures.most_common())
+        out.print(f"failed: {kinds}; run the same command again to retry", soft_wrap=True)
+    for reason in status.stopped:
+        err.print(f"[red]stopped:[/] {escape(reason)}", soft_wrap=True)
+
+
+def imported(counts: Mapping[str, Mapping[str, int]], *, json: bool) -> None:
+    """Print what an import recorded."""
+    if json:
+        as_json(counts)
+        return
+    kinds = sorted({kind for count in counts.values() for kind in count}, key=_labeled_first)
+    rows = [(name, *(count.get(kind, 0) for kind in kinds)) for name, count in counts.items()]
+    table(["annotator", *kinds], rows)
+
+
+def _labeled_first(kind: str) -> tuple[bool, str]:
+    return kind != "labeled", kind
+
+
+def score(report: ScoreReport, *, details: bool, json: bool) -> None:
+    """Print scores."""
+    if json:
+        as_json(report.to_dict())
+        return
+    every = [*report.annotators, *report.corrected]
+    every += [report.consensus] if report.consensus else []
+    part = f", split {report.split}" if report.split else ""
+    table(
+        ["annotator", "n", "coverage", "accuracy", "macro F1", "kappa", "$/correct", "s/item"],
+        [
+            (
+                one.annotator,
+                one.gold_n,
+                f"{one.coverage:.2f}",
+                f"{one.accuracy:.3f}",
+                f"{one.macro_f1:.3f}",
+                f"{one.cohen_kappa:.3f}",
+                f"{one.cost_per_correct:.5f}",
+                "" if one.seconds_mean is None else f"{one.seconds_mean:.2f}",
+            )
+            for one in every
+        ],
+        title=f"against {report.gold} gold items{part}; [95% interval]",
+    )
+    outcomes(every)
+    if details:
+        for one in every:
+            score_details(one)
+    notes([*report.notes, *(f"{one.annotator}: {note}" for one in every for note in one.notes)])
+
+
+def outcomes(every: Sequence[Score]) -> None:
+    """Print outcome counts where anything but labels occurred."""
+    kinds = sorted({kind for one in every for kind in one.failed})
+    if any(one.abstained or one.failed or one.left_out or one.unlabeled for one in every):
+        table(
+            ["annotator", "labeled", "abstained", *kinds, "were examples", "not annotated"],
+            [
+                (
+                    one.annotator,
+                    one.labeled,
+                    one.abstained,
+                    *(one.failed.get(kind, 0) for kind in kinds),
+                    one.left_out,
+                    one.unlabeled,
+                )
+                for one in every
+            ],
+            title="outcomes on gold items",
+        )
+
+
+def score_details(one: Score) -> None:
+    """Print one annotator's labels, confusion and wrong items."""
+    table(
+        ["label", "gold", "given", "precision", "recall", "F1"],
+        [
+            (
+                row.label,
+                row.support,
+                row.predicted,
+                f"{row.precision:.2f}",
+                f"{row.recall:.2f}",
+                f"{row.f1:.2f}",
+            )
+            for row in one.labels
+        ],
+        title=one.annotator,
+    )
+    if one.confusion:
+        names = [str(row.label) for row in one.labels]
+        rows = [(f"gold {n}", *row) for n, row in zip(names, one.confusion, strict=True)]
+        table(["", *(f"given {name}" for name in names)], rows)
+    for wrong in one.wrong[:10]:
+        out.print(escape(f"  {wrong.item}: gold {wrong.gold}, given {wrong.given}"))
+    if len(one.wrong) > 10:
+        out.print(f"  … and {len(one.wrong) - 10} more wrong items (--json has all)")
+
+
+def agreement(found: Agreement, *, json: bool) -> None:
+    """Print agreement."""
+    if json:
+        as_json(found.to_dict())
+        return
+    out.print(
+        f"{found.n_annotators} annotators, {found.n_items} items with two votes or more\n"
+        f"Krippendorff alpha ({found.metric}): {found.alpha:.3f} - {escape(found.reading)}\n"
+        f"percent agreement: {found.percent:.3f}",
+        soft_wrap=True,
+    )
+    if found.labels:
+        rows = [(row.label, f"{row.alpha:.3f}", f"{row.percent:.3f}") for row in found.labels]
+        table(["label", "alpha", "percent"], rows)
+    pairs = [(f"{p.a} - {p.b}", p.n, f"{p.percent:.3f}", f"{p.kappa:.3f}") for p in found.pairs]
+    table(["annotators", "n", "percent agreement", "Cohen kappa"], pairs)
+    rows = [
+        (
+            f"{p.a} / {'without' if p.b is None else p.b}",
+            p.count,
+            f"{p.share:.0%}",
+            ", ".join(p.items),
+        )
+        for p in found.confused[:10]
+    ]
+    table(["confused labels", "n", "of all disagreements", "such as"], rows)
+    notes(found.notes)
+
+
+def routes(found: Routes, show: int, *, json: bool) -> None:
+    """Print what was accepted, and the review queue."""
+    if json:
+        as_json(
+            {
+                "rule": found.rule.hash,
+                "items": {
+                    r.item_id: {
+                        "accepted": r.accepted,
+                        "label": r.consensus.label,
+                        "agreement": r.consensus.agreement,
+                        "votes": r.consensus.votes,
+                        "reasons": list(r.reasons),
+                    }
+                    for r in found.items.values()
+                },
+            }
+        )
+        return
+    out.print(
+        f"{len(found.accepted)} of {len(found.items)} items accepted, {len(found.queue)} to review "
+        f"(rule {found.rule.hash}: agreement {found.rule.min_agreement:.2f} or more, "
+        f"{found.rule.min_votes} votes or more; no promise about errors)",
+        soft_wrap=True,
+    )
+    rows = [(r.item_id, named(r.consensus.label), "; ".join(r.reasons)) for r in found.queue[:show]]
+    if rows:
+        table(["to review", "consensus", "reasons"], rows)
+    notes(found.evidence.notes)
+
+
+def named(label: Any) -> str:
+    """Name a label."""
+    return "-" if label is None else label if isinstance(label, str) else ", ".join(label) or "none"
+
+
+def models(catalogue: Sequence[EmbeddedModel], *, json: bool) -> None:
+    """Print the models that can be fetched."""
+    from prelabel.models import stored_at
+
+    rows = [
+        {
+            "name": model.name,
+            "what": model.description,
+            "licence": model.license,
+            "MB": model.megabytes,
+            "fetched": stored_at(model).is_file(),
+        }
+        for model in catalogue
+    ]
+    if json:
+        as_json(rows)
+    else:
+        table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def cache(kept: ResponseCache, *, json: bool) -> None:
+    """Print what the cache holds."""
+    found = {
+        "answers": len(kept),
+        "bytes": kept.volume(),
+        "spent": kept.spent,
+        "unconfirmed": kept.unconfirmed,
+    }
+    if json:
+        as_json(found)
+    else:
+        out.print(
+            f"{found['answers']} answers kept, {found['bytes'] / 1e6:.1f} MB; this project spent "
+            f"{dollars(kept.spent)}, and at most {dollars(kept.unconfirmed)} more on calls that "
+            "brought no answer",
+            soft_wrap=True,
+        )
+
+
+def demo(result: DemoResult) -> None:
+    """Print what the demo found, plainly."""
+    from prelabel.demo import verdict
+
+    score(result.scores, details=False, json=False)
+    agreement(result.agreement, json=False)
+    routes(result.routes, 5, json=False)
+    out.rule()
+    for text in verdict(result):
+        out.print(escape(text), soft_wrap=True)

@@ -1,0 +1,128 @@
+"""init(): a working project from a table of items and a list of label names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from prelabel.errors import InputError
+from prelabel.exchange.tables import read_rows
+from prelabel.project import CONFIG_NAME
+from prelabel.resources import data_folder
+
+PROJECT = """\
+# What to label, by whom, and how to decide. Paths are relative to this file.
+guideline: guideline.yaml
+items:
+  path: {path}
+  id: {id}
+  text: {text}
+# gold:                       # expert labels, for scoring
+#   path: gold.csv
+#   label: label
+annotators:
+  - name: smol                # runs here, needs no key: prelabel models pull smollm2-135m
+    model: local/smollm2-135m
+    prompt: brief
+    shots: {{choose: none}}
+#  - name: gpt
+#    model: openai/gpt-4o-mini
+#    api_key: ${{OPENAI_API_KEY}}
+#  - name: claude
+#    model: anthropic/claude-sonnet-4-5
+#  - name: own-server
+#    model: openai/my-model
+#    base_url: http://localhost:8000/v1
+run:
+  concurrency: 16
+#  max_cost: 5.00             # dollars this project may spend in all
+decide:
+  aggregate: distribution     # or majority: over labels alone
+  min_agreement: 0.66
+  min_votes: 1                # raise it with the number of annotators
+"""
+
+
+def init(
+    items: Path,
+    labels: Sequence[str],
+    *,
+    to: Path,
+    text: str = "text",
+    id: str = "id",  # noqa: A002
+) -> Path:
+    """Make a project in folder ``to`` for the items in a table; return the settings file.
+
+    Refuses to overwrite a project. Raises ``InputError`` where a column is not in the table, or
+    fewer than two labels are given.
+    """
+    names = [name.strip() for name in labels if name.strip()]
+    if len({name.casefold() for name in names}) != len(names) or len(names) < 2:
+        raise InputError(f"labels: {', '.join(names) or 'none'}; give two or more that differ")
+    file = to / CONFIG_NAME
+    if file.exists():
+        raise InputError(f"{file}: there already; choose another folder with --to")
+    row = next(iter(read_rows(items)), None)
+    if row is None:
+        raise InputError(f"{items}: no items; nothing to label")
+    for column in (id, text):
+        if column not in row.cells:
+            there = ", ".join(row.cells)
+            raise InputError(f"{items}: no column {column!r}; choose --id and --text from: {there}")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        path = os.path.relpath(items.resolve(), to.resolve())
+        quoted = {"path": path, "id": id, "text": text}
+        file.write_text(
+            PROJECT.format(**{key: scalar(value) for key, value in quoted.items()}),
+            encoding="utf-8",
+        )
+        (to / "guideline.yaml").write_text(guideline_for(names), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{to}: {error.strerror}; choose a folder you may write to") from None
+    return file
+
+
+def scalar(value: str) -> str:
+    """Write a text as a YAML scalar on one line."""
+    return yaml.safe_dump(value, allow_unicode=True, width=10**6).splitlines()[0]
+
+
+def guideline_for(labels: Sequence[str]) -> str:
+    """Return a guideline to start from: it works, and says what to sharpen."""
+    parts = [
+        "# The guideline: what people and models label by. Sharpen the definitions, and give each",
+        "# label three to five examples; `prelabel guideline check` says what is missing.",
+        "name: my-guideline",
+        "purpose: Label each text with the one label that fits it best.",
+        "task: classification        # or multi-label",
+        "question: Which label fits this text best?",
+        "item: text",
+        "labels:",
+    ]
+    for label in labels:
+        parts += [
+            f"  - name: {scalar(label)}",
+            f"    definition: {scalar(f'The text fits the label {label}.')}",
+            "    examples: []",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def copy_evalset(name: str, to: Path) -> Path:
+    """Copy a shipped evalset to ``to`` and return it. Raises ``InputError`` for an unknown one."""
+    source = data_folder("evalsets") / name
+    if not (source / "items.jsonl").is_file():
+        known = ", ".join(sorted(p.parent.name for p in source.parent.glob("*/items.jsonl")))
+        raise InputError(f"no evalset {name!r}; there are: {known}")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for file in source.iterdir():
+            shutil.copy(file, to / file.name)
+    except OSError as error:
+        raise InputError(f"{to}: {error.strerror}; choose a folder you may write to") from None
+    return to
