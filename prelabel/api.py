@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from prelabel.decide import DecisionRule, check_rule, fit_rule, load_rule, restrict
 from prelabel.errors import InputError
 from prelabel.ledger import Ledger
-from prelabel.records import Annotation, Consensus, Item, Routed, content_hash
+from prelabel.records import Annotation, Consensus, Item, Routed, Usage, content_hash
 from prelabel.routing import route_all
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
@@ -334,6 +334,7 @@ def _imported(project: Project, recorded: Any, item: Item, annotator: str) -> An
         "annotator": annotator,
         "guideline_hash": project.guideline.hash,
         "replayed": True,
+        "usage": Usage(cost=None),
         "created": time.time(),
     }
     if recorded.kind == "abstained":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from prelabel.errors import InputError
 from prelabel.records import Gold, Item
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 CONFIG_NAME = "prelabel.yaml"
 STATE_FOLDER = ".prelabel"
+TEST_SPLIT = "test"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ItemsConfig(_Config):
@@ -39,6 +41,14 @@ class ItemsConfig(_Config):
         None, description="Columns kept as metadata, never shown to an annotator; default: the rest"
     )
     encoding: str | None = Field(None, description="If the file is not UTF-8, such as latin-1.")
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _is_column(cls, value: Any) -> Any:
+        names = [value] if isinstance(value, str) else value
+        if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+            raise ValueError("must be the name of a column, or a list of names")
+        return value
 
     @property
     def columns(self) -> list[str]:
@@ -54,7 +64,12 @@ class GoldConfig(_Config):
     label: str = "label"
     split: str | None = Field("split", description="The column naming a part of the gold.")
     author: str | None = Field("author", description="The column naming who made the label.")
-    separator: str | None = Field(None, description="What parts labels in one cell, such as ';'.")
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        description="What parts labels in one cell, such as ';'. An empty cell is no gold; write "
+        "[] for none of the labels.",
+    )
     encoding: str | None = None
 
 
@@ -64,7 +79,9 @@ class ShotsConfig(_Config):
     choose: Literal["none", "fixed", "diverse", "similar"] = "none"
     k: int = Field(4, ge=0, le=64)
     source: Literal["guideline", "gold"] = "guideline"
-    split: str | None = Field(None, description="With source gold: only this split.")
+    split: str | None = Field(
+        None, description="With source gold: only this split; default: all but the split test."
+    )
     seed: int = 0
 
 
@@ -78,7 +95,7 @@ class PriceConfig(_Config):
 class AnnotatorConfig(_Config):
     """An LLM with its settings."""
 
-    name: str = Field(min_length=1, pattern=r"^[^\s@/][^@]*$")
+    name: str
     model: str = Field(min_length=1, description="Any LiteLLM model, or local/NAME-OR-PATH.gguf")
     base_url: str | None = None
     api_key: SecretStr | None = Field(None, description="Write ${NAME} to read the environment.")
@@ -96,9 +113,18 @@ class AnnotatorConfig(_Config):
     reasks: int = Field(1, ge=0, le=5, description="Questions more after an unusable answer.")
     price: PriceConfig | None = None
     concurrency: int | None = Field(None, ge=1)
-    threads: int | None = Field(None, ge=1, description="Of a local model; default: all cores but one.")
+    threads: int | None = Field(
+        None, ge=1, description="Of a local model; default: all cores but one."
+    )
     context: int = Field(8192, ge=256, description="Tokens of context of a local model.")
     extra: dict[str, Any] = Field(default_factory=dict, description="Passed on to the provider.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[^\s@/][^@\n]*", value):
+            raise ValueError(f"{value!r} is no name; begin with a letter, and leave out @")
+        return value
 
 
 class RunConfig(_Config):
@@ -133,13 +159,15 @@ class ProjectConfig(_Config):
     run: RunConfig = RunConfig()
     decide: DecideConfig = DecideConfig()
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> ProjectConfig:
-        names = [a.name.casefold() for a in self.annotators]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"annotator {name!r} is there twice; give each its own name")
-        return self
+    @field_validator("annotators")
+    @classmethod
+    def _names_differ(cls, value: list[AnnotatorConfig]) -> list[AnnotatorConfig]:
+        seen: set[str] = set()
+        for annotator in value:
+            if annotator.name.casefold() in seen:
+                raise ValueError(f"{annotator.name!r} is there twice; give each its own name")
+            seen.add(annotator.name.casefold())
+        return value
 
 
 class Project:
@@ -207,26 +235,38 @@ class Project:
 
         Raises ``InputError`` for a split that does not occur.
         """
-        splits = {g.split for g in self.gold}
         if split is None:
-            split = "test" if "test" in splits else None
-        elif split not in splits:
-            known = ", ".join(sorted(splits)) or "none"
-            raise InputError(f"gold: no split {split!r}; there are: {known}")
-        return [g for g in self.gold if split is None or g.split == split]
+            split = TEST_SPLIT if any(g.split == TEST_SPLIT for g in self.gold) else None
+        return self._of_split(split, "gold")
 
     def gold_shots(self, config: ShotsConfig) -> list[Shot]:
-        """Return gold items as a pool of few-shot examples."""
+        """Return gold items as a pool of few-shot examples: the split named, else all but ``test``.
+
+        Raises ``InputError`` where there are none, and for a split that does not occur.
+        """
         if config.source != "gold":
             return []
-        wanted = {
-            g.item_id: g.label for g in self.gold if config.split is None or g.split == config.split
-        }
+        if self.config.gold is None:
+            raise InputError(
+                f"{self.folder / CONFIG_NAME}: shots: source gold, but there is no `gold:`; "
+                "name a gold file, or use source: guideline"
+            )
+        pool = self._of_split(config.split, "shots: split")
+        if config.split is None:
+            pool = [g for g in pool if g.split != TEST_SPLIT]
+        wanted = {g.item_id: g.label for g in pool}
         return [
             Shot(item.fields, wanted[item.id], item_id=item.id)
             for item in self.items()
             if item.id in wanted
         ]
+
+    def _of_split(self, split: str | None, where: str) -> list[Gold]:
+        known = sorted({g.split for g in self.gold if g.split})
+        if split is not None and split not in known:
+            there = ", ".join(known) or "none"
+            raise InputError(f"{where}: no split {split!r} in the gold; there are: {there}")
+        return [g for g in self.gold if split is None or g.split == split]
 
 
 def load_project(path: Path | str = ".") -> Project:
@@ -239,31 +279,93 @@ def load_project(path: Path | str = ".") -> Project:
         raise InputError(
             f"{file}: not found; make a project with `prelabel init`, or name one with --project"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); save it as UTF-8 text") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{file}:{line}: not UTF-8; save it as UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); check its path") from None
     return Project(file.parent, parse_config(text, file))
 
 
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``prelabel.yaml``, for editors that complete and check."""
+    schema = ProjectConfig.model_json_schema()
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **schema, "title": "prelabel project"}
+
+
 def parse_config(text: str, file: Path) -> ProjectConfig:
-    """Read the text of a ``prelabel.yaml``. Raises ``InputError`` with file and line."""
+    """Read the text of a ``prelabel.yaml``. Raises ``InputError`` with file, and line or setting."""
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
+        at = text.count("\n", 0, error.position) if hasattr(error, "position") else None
+        line = mark.line if mark else at
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{file}{line}: {problem}; mend the YAML") from None
+        place = file if line is None else f"{file}:{line + 1}"
+        raise InputError(f"{place}: {problem}; mend the YAML") from None
+    except (ValueError, RecursionError) as error:  # PyYAML's own, for a date such as 2024-13-45
+        raise InputError(f"{file}: {error}; put text in quotes") from None
     if not isinstance(data, dict):
         raise InputError(f"{file}: settings expected, such as `items:`; see `prelabel init`")
+    data = {key: value for key, value in data.items() if value is not None}  # an empty section
     try:
         return ProjectConfig.model_validate(expand(data, str(file)))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        what = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            what = "no such setting; the known ones are in the schema (`prelabel schema project`)"
-        raise InputError(f"{file}: {where}: {what}") from None
+        raise InputError(f"{file}: {explain(error)}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a setting that is written twice: YAML would silently keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        names = [key.value for key in keys]
+        for at, key in enumerate(keys):
+            if key.value in names[:at]:
+                problem = f"{key.value!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line which setting is wrong, and why."""
+    errors = error.errors(include_url=False)
+    # A misspelt setting is also a missing one, which says less.
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    loc, kind = first["loc"], first["type"]
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+    if kind == "extra_forbidden":
+        known = settings_at(loc[:-1])
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        what = f"no such setting; did you mean {near[0]}?" if near else "no such setting; " + (
+            f"there are: {', '.join(known)}"
+        )
+    elif kind == "missing":
+        what = "is missing; write it"
+    elif kind == "string_type":
+        what = "must be text; put it in quotes"
+    elif kind in ("model_type", "dict_type"):
+        what = "must have settings of its own, each on a line below it"
+    else:
+        what = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    return f"{where}: {what}"
+
+
+def settings_at(loc: Sequence[int | str]) -> list[str]:
+    """Name the settings at a place of the document."""
+    parts: dict[str, type[BaseModel]] = {
+        "items": ItemsConfig,
+        "gold": GoldConfig,
+        "annotators": AnnotatorConfig,
+        "shots": ShotsConfig,
+        "price": PriceConfig,
+        "run": RunConfig,
+        "decide": DecideConfig,
+    }
+    names = [part for part in loc if isinstance(part, str)]
+    return list((parts[names[-1]] if names else ProjectConfig).model_fields)
 
 
 def expand(value: Any, where: str) -> Any:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +20,7 @@ from prelabel.errors import InputError
 from prelabel.records import Item, Label, content_hash
 from prelabel.resources import data_folder
 from prelabel.shots import Selector, Shot, make_selector
+from prelabel.tasks import OffListError, shorten
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -99,32 +102,49 @@ def make_compiler(
 
 
 def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
-    """Return the guideline's own examples as shots."""
-    shots = []
+    """Return the guideline's own examples as shots, each text once.
+
+    Raises ``InputError`` for an example whose labels the task cannot hold.
+    """
+    shots: dict[str, Shot] = {}
     for label in guideline.labels:
         for example in label.examples:
-            names = example.labels or [label.name]
-            shots.append(Shot({"text": example.text}, task.match(names), example.why or ""))
-    return shots
+            try:
+                found = task.match(example.labels or [label.name])
+            except OffListError as error:
+                raise InputError(
+                    f"guideline {guideline.name!r}: label {label.name!r}, example "
+                    f"{shorten(example.text, 40)}: {error}; mend its labels"
+                ) from None
+            shots.setdefault(example.text, Shot({"text": example.text}, found, example.why))
+    return list(shots.values())
 
 
 def load_template(task: str, prompt: str, folder: Path) -> Template:
-    """Load a shipped prompt (``full``, ``brief``) or a file of one's own (``….jinja``)."""
-    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+    """Load a shipped prompt (``full``, ``brief``) or a file of one's own (``….jinja``).
+
+    A template has the blocks ``system`` (sees ``guideline``, ``rationale``, ``show_examples``) and
+    ``item`` (sees ``fields``, ``fence``); it may extend or include the shipped ones.
+    """
+    from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     shipped = data_folder("prompts")
     own = folder / prompt if prompt.endswith(".jinja") else None
     name = own.name if own else f"{task}.jinja" if prompt == "full" else f"{task}.{prompt}.jinja"
     folders = [own.parent, shipped] if own else [shipped]
-    if not any((place / name).is_file() for place in folders):
+    if not (folders[0] / name).is_file():
         known = ", ".join(sorted(p.name for p in shipped.glob(f"{task}*.jinja")))
         raise InputError(
             f"prompt {prompt!r} was not found for task {task!r}; use full, brief or the path of "
             f"a .jinja file (shipped: {known})"
         )
     env = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(folders), undefined=StrictUndefined, autoescape=False
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     env.filters["tojson_text"] = lambda text: json.dumps(text, ensure_ascii=False)
     env.globals["is_questions"] = lambda node: (
@@ -132,23 +152,58 @@ def load_template(task: str, prompt: str, folder: Path) -> Template:
     )
     try:
         template = env.get_template(name)
-    except TemplateError as error:
-        raise InputError(f"{prompt}: {error}; mend the template") from None
+        blocks = {block for part in lineage(template) for block in part.blocks}
+    except Exception as error:  # noqa: BLE001  a template of one's own can fail in any way
+        raise template_error(prompt, error) from None
     for block in ("system", "item"):
-        if block not in template.blocks:
+        if block not in blocks:
             raise InputError(f"{prompt}: no block named {block!r}; add {{% block {block} %}}")
     return template
 
 
+@cache
+def lineage(template: Template) -> tuple[Template, ...]:
+    """Return a template and those that it extends, the nearest first."""
+    from jinja2 import nodes
+
+    env = template.environment
+    found = [template]
+    while True:
+        name = found[-1].name or ""
+        assert env.loader
+        tree = env.parse(env.loader.get_source(env, name)[0])
+        extends = next(tree.find_all(nodes.Extends), None)
+        if extends is None:
+            return tuple(found)
+        parent = env.get_template(extends.template.as_const())
+        if parent in found:
+            raise ValueError(f"{parent.name} extends itself; give your template another name")
+        found.append(parent)
+
+
+def template_error(name: str, error: Exception) -> InputError:
+    """Say in one line where a template failed, and why."""
+    place, why = name, str(error).split("\n")[0]
+    if line := getattr(error, "lineno", None):  # a syntax error
+        place = f"{getattr(error, 'name', None) or name}:{line}"
+    trace = error.__traceback__
+    while trace:
+        if template := trace.tb_frame.f_globals.get("__jinja_template__"):
+            place = f"{template.name}:{template.get_corresponding_lineno(trace.tb_lineno)}"
+        trace = trace.tb_next
+    return InputError(f"{place}: {why.rstrip('.') or type(error).__name__}; mend the template")
+
+
 def render_block(template: Template, block: str, values: Mapping[str, Any]) -> str:
     """Render one block of a template, without the blank lines around it."""
-    from jinja2 import TemplateError
-
     try:
         context = template.new_context(dict(values))
-        return "".join(template.blocks[block](context)).strip()
-    except TemplateError as error:
-        raise InputError(f"{template.name}: {error}; mend the template") from None
+        for parent in lineage(template)[1:]:
+            for name, inherited in parent.blocks.items():
+                context.blocks.setdefault(name, []).append(inherited)
+        return "".join(context.blocks[block][0](context)).strip()
+    except Exception as error:  # noqa: BLE001  a template of one's own can fail in any way
+        raise template_error(template.name or block, error) from None
 
 
 def render_system(template: Template, **values: Any) -> str:
@@ -161,16 +216,18 @@ def render_item(template: Template, fields: Mapping[str, str]) -> str:
     return render_block(template, "item", {"fields": fields, "fence": fence(fields.values())})
 
 
-def fence(texts: Any) -> str:
-    """Return a tag name that occurs in none of the texts.
+def fence(texts: Iterable[str]) -> str:
+    """Return a tag name for which no text can write a tag.
 
-    Plain ``item`` nearly always; where a text contains it, a name made from the text's own hash,
-    which nobody can write into the text beforehand, and which is the same at every run.
+    Plain ``item`` nearly always; where a text has both the word and an angle bracket (also one
+    that only looks like it), a name made from the text's own hash, which nobody can write into
+    the text beforehand, and which is the same at every run.
     """
     text = "\n".join(texts)
+    shape = unicodedata.normalize("NFKC", text).casefold()
     name = "item"
     digest = text.encode("utf-8", "surrogatepass")
-    while name in text.casefold():
+    while "<" in shape and name in shape:
         name = "item-" + hashlib.sha256(digest).hexdigest()[:8]
         digest += b"+"
     return name
@@ -178,21 +235,25 @@ def fence(texts: Any) -> str:
 
 def template_hash(template: Template) -> str:
     """Identify a prompt by the sources it is made of, included files too."""
-    from jinja2 import FileSystemLoader, meta
+    from jinja2 import TemplateNotFound, meta
 
     env = template.environment
-    assert isinstance(env.loader, FileSystemLoader)
+    assert env.loader
     sources: dict[str, str] = {}
     waiting = [template.name or ""]
     while waiting:
         name = waiting.pop()
-        if name not in sources:
+        if name in sources:
+            continue
+        try:
             sources[name] = env.loader.get_source(env, name)[0]
-            found = meta.find_referenced_templates(env.parse(sources[name]))
-            waiting += [other for other in found if other]
+        except TemplateNotFound:  # an include that may be missing
+            sources[name] = ""
+        found = meta.find_referenced_templates(env.parse(sources[name]))
+        waiting += [other for other in found if other]
     return content_hash(sorted(sources.values()))
 
 
 def named(label: Label) -> str:
     """Name a label for people."""
-    return label if isinstance(label, str) else ", ".join(label) or "no label"
+    return label if isinstance(label, str) else ", ".join(label) or "none of the labels"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prelabel.api import Routes, ScoreReport
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
+    from prelabel.estimate import Estimate
     from prelabel.models import EmbeddedModel
     from prelabel.planning import Plan
     from prelabel.project import Project
@@ -45,12 +46,18 @@ def lines(texts: Sequence[str], *, none: str, json: bool) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
     """Print a table; all columns but the first are as narrow as they can be."""
-    shown = Table(title=title or None, title_justify="left", header_style="bold")
+    shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(columns):
-        shown.add_column(name, overflow="fold", justify="left" if i == 0 else "right")
+        shown.add_column(
+            f"[bold underline]{escape(name)}",
+            overflow="fold",
+            no_wrap=i == 0,
+            justify="right" if i else "left",
+        )
     for row in rows:
         shown.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     out.print(shown)
+    out.print()
 
 
 def notes(texts: Iterable[str]) -> None:
@@ -109,27 +116,15 @@ def plan(made: Plan, *, prompt: bool, json: bool) -> None:
             out.print(escape(one.prompt), soft_wrap=True)
         out.rule()
     table(
-        [
-            "annotator",
-            "items",
-            "done",
-            "cached",
-            "calls",
-            "tokens in",
-            "out",
-            "$",
-            "at most",
-            "time",
-        ],
+        ["annotator", "items", "done", "cached", "calls", "tokens in/out", "$", "at most", "time"],
         [
             (
-                f"{one.annotator}\n{one.model}",
+                one.annotator,
                 one.items,
                 one.settled,
                 one.cached,
                 one.calls,
-                one.input_tokens,
-                one.output_tokens,
+                f"{one.input_tokens}/{one.output_tokens}",
                 interval(one.dollars),
                 dollars(one.at_most),
                 duration(one.seconds),
@@ -201,7 +196,7 @@ def watched_label(
     return status
 
 
-def progress_fields(status: RunStatus) -> dict[str, str]:
+def progress_fields(status: RunStatus) -> dict[str, Any]:
     """Return what stands beside the bar: rate, dollars so far and projected, failures by kind."""
     new = sum(status.outcomes.values())
     rate = f"{new / status.seconds:.1f}/s" if new and status.seconds else ""
@@ -266,48 +261,69 @@ def score(report: ScoreReport, *, details: bool, json: bool) -> None:
     every += [report.consensus] if report.consensus else []
     part = f", split {report.split}" if report.split else ""
     table(
-        ["annotator", "n", "coverage", "accuracy", "macro F1", "kappa", "$/correct", "s/item"],
+        ["annotator", "n", "accuracy", "macro F1", "kappa"],
         [
-            (
-                one.annotator,
-                one.gold_n,
-                f"{one.coverage:.2f}",
-                f"{one.accuracy:.3f}",
-                f"{one.macro_f1:.3f}",
-                f"{one.cohen_kappa:.3f}",
-                f"{one.cost_per_correct:.5f}",
-                "" if one.seconds_mean is None else f"{one.seconds_mean:.2f}",
-            )
+            (one.annotator, one.labeled, *map(short, (one.accuracy, one.macro_f1, one.cohen_kappa)))
             for one in every
         ],
-        title=f"against {report.gold} gold items{part}; [95% interval]",
+        title=f"against {report.gold} gold items{part}: value [95% interval]",
     )
     outcomes(every)
     if details:
         for one in every:
             score_details(one)
-    notes([*report.notes, *(f"{one.annotator}: {note}" for one in every for note in one.notes)])
+    undefined = [
+        f"{one.annotator}: {what} is not defined: {estimate.why}"
+        for one in every
+        for what, estimate in (("accuracy", one.accuracy), ("kappa", one.cohen_kappa))
+        if estimate.value is None
+    ]
+    own = [f"{one.annotator}: {note}" for one in every for note in one.notes]
+    notes([*report.notes, *undefined, *own])
+
+
+def short(estimate: Estimate) -> str:
+    """Write an estimate with its interval in little room; a note says why one is not defined."""
+    if estimate.value is None:
+        return "n/a"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f} [none]"
+    return f"{estimate.value:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
 def outcomes(every: Sequence[Score]) -> None:
-    """Print outcome counts where anything but labels occurred."""
-    kinds = sorted({kind for one in every for kind in one.failed})
-    if any(one.abstained or one.failed or one.left_out or one.unlabeled for one in every):
-        table(
-            ["annotator", "labeled", "abstained", *kinds, "were examples", "not annotated"],
-            [
-                (
-                    one.annotator,
-                    one.labeled,
-                    one.abstained,
-                    *(one.failed.get(kind, 0) for kind in kinds),
-                    one.left_out,
-                    one.unlabeled,
-                )
-                for one in every
-            ],
-            title="outcomes on gold items",
+    """Print what became of the gold items, and what that took."""
+    counts = [outcome_counts(one) for one in every]
+    kinds = dict.fromkeys(kind for count in counts for kind in count)
+    extra = [kind for kind in kinds if any(count.get(kind) for count in counts)]
+    rows = [
+        (
+            one.annotator,
+            f"{one.coverage.value or 0:.0%}",
+            *(count.get(kind, 0) for kind in extra),
+            per_right(one),
+            "" if one.seconds_mean is None else f"{one.seconds_mean:.2f}",
         )
+        for one, count in zip(every, counts, strict=True)
+    ]
+    names = ["annotator", "labeled", *extra, "$ a right label", "s an item"]
+    table(names, rows, title="outcomes on gold items")
+
+
+def outcome_counts(one: Score) -> dict[str, int]:
+    """Return how many gold items did not get a label, by reason."""
+    return {
+        "abstained": one.abstained,
+        **one.failed,
+        "were examples": one.left_out,
+        "not annotated": one.unlabeled,
+    }
+
+
+def per_right(one: Score) -> str:
+    """Write what a right label cost."""
+    cost = one.cost_per_correct.value
+    return dollars(cost) if cost is not None else "unknown" if one.cost_total is None else "n/a"
 
 
 def score_details(one: Score) -> None:
@@ -342,6 +358,9 @@ def agreement(found: Agreement, *, json: bool) -> None:
     if json:
         as_json(found.to_dict())
         return
+    if found.n_annotators < 2:
+        out.print(f"agreement: {escape(found.reading)}")
+        return
     out.print(
         f"{found.n_annotators} annotators, {found.n_items} items with two votes or more\n"
         f"Krippendorff alpha ({found.metric}): {found.alpha:.3f} - {escape(found.reading)}\n"
@@ -353,7 +372,7 @@ def agreement(found: Agreement, *, json: bool) -> None:
         table(["label", "alpha", "percent"], rows)
     pairs = [(f"{p.a} - {p.b}", p.n, f"{p.percent:.3f}", f"{p.kappa:.3f}") for p in found.pairs]
     table(["annotators", "n", "percent agreement", "Cohen kappa"], pairs)
-    rows = [
+    confused = [
         (
             f"{p.a} / {'without' if p.b is None else p.b}",
             p.count,
@@ -362,7 +381,7 @@ def agreement(found: Agreement, *, json: bool) -> None:
         )
         for p in found.confused[:10]
     ]
-    table(["confused labels", "n", "of all disagreements", "such as"], rows)
+    table(["confused labels", "n", "of all disagreements", "such as"], confused)
     notes(found.notes)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prelabel.errors import InputError
@@ -54,7 +56,7 @@ class Same:
 
 
 class Similar:
-    """The k most similar to the item by TF-IDF cosine, never the item itself."""
+    """The k most similar to the item by TF-IDF cosine, never the item itself or its very text."""
 
     static = False
 
@@ -62,30 +64,37 @@ class Similar:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self.shots, self.k = list(shots), k
+        self.texts = [plain(shot.fields) for shot in shots]
         self.vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")  # noqa: S106
-        self.matrix = self.vectorizer.fit_transform([joined(shot.fields) for shot in shots])
+        try:
+            self.matrix = self.vectorizer.fit_transform(self.texts)
+        except ValueError:  # the vocabulary is empty
+            raise InputError(
+                "shots: the examples have no words to compare by; use choose: diverse or fixed"
+            ) from None
 
     def choose(self, item: Item | None) -> list[Shot]:
-        """Return the k nearest shots, the nearest last."""
+        """Return the k nearest shots, the nearest last; k - 1 where the item is one of just k."""
         assert item is not None
-        text = joined(item.fields)
+        text = plain(item.fields)
         near = (self.matrix @ self.vectorizer.transform([text]).T).toarray().ravel()
-        order = sorted(range(len(self.shots)), key=lambda i: (-near[i], i))
-        others = [
-            shot
-            for shot in (self.shots[i] for i in order)
-            if shot.item_id != item.id and joined(shot.fields) != text
-        ]
-        return others[: self.k][::-1]
+        order = (-near).argsort(kind="stable").tolist()
+        others = (
+            self.shots[i]
+            for i in order
+            if self.shots[i].item_id != item.id and self.texts[i] != text
+        )
+        return list(islice(others, self.k))[::-1]
 
     def identity(self) -> Any:
         """Return what tells this pool from another."""
         return [self.k, [[dict(shot.fields), shot.label] for shot in self.shots]]
 
 
-def joined(fields: Mapping[str, str]) -> str:
-    """Return an item's fields as one text."""
-    return "\n".join(fields.values())
+def plain(fields: Mapping[str, str]) -> str:
+    """Return an item's fields as one text, so that texts which say the same are the same."""
+    text = unicodedata.normalize("NFC", "\n".join(fields.values()))
+    return " ".join(text.casefold().split())
 
 
 def make_selector(config: ShotsConfig, pool: Sequence[Shot]) -> Selector:
@@ -112,12 +121,11 @@ def diverse(pool: Sequence[Shot], k: int, seed: int) -> list[Shot]:
     groups: dict[str, list[Shot]] = {}
     for shot in pool:
         groups.setdefault(content_hash(shot.label), []).append(shot)
-    for group in groups.values():
+    turns = list(groups.values())
+    rng.shuffle(turns)  # with fewer shots than labels, not always the first labels
+    for group in turns:
         rng.shuffle(group)
-    chosen: list[Shot] = []
-    while len(chosen) < k:
-        for group in groups.values():
-            if group and len(chosen) < k:
-                chosen.append(group.pop())
+    rounds = zip_longest(*turns)
+    chosen = [shot for each in rounds for shot in each if shot is not None][:k]
     rng.shuffle(chosen)
     return chosen

@@ -129,7 +129,7 @@ def outcome_table(evidence: Evidence) -> pd.DataFrame:
             a.outcome,
             a.failure,
             a.usage.cost,
-            a.latency,
+            a.latency if a.usage.calls else float("nan"),
             a.shown,
         )
         for a in _each(evidence)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import InputError
-from prelabel.exchange.tables import Row, read_rows
+from prelabel.exchange.tables import Row, format_of, read_rows
 from prelabel.records import Gold, Item
 from prelabel.tasks import OffListError, Task
 
@@ -23,13 +24,10 @@ def read_items(folder: Path, config: ItemsConfig, limit: int | None = None) -> I
     """
     path = folder / config.path
     seen: dict[int, int] = {}  # hash of id -> line: a fraction of what the ids would need
-    for row in islice(read_rows(path, encoding=config.encoding), limit):
+    rows = checked_rows(path, config.encoding, [config.id], [*config.columns, *(config.meta or [])])
+    for row in islice(rows, limit):
         where = f"{path}:{row.line}"
-        if not seen:
-            need_columns(where, row, [config.id, *config.columns, *(config.meta or [])])
-        identifier = as_text(row.cells.get(config.id))
-        if not identifier:
-            raise InputError(f"{where}: column {config.id!r} is empty; give every item an id")
+        identifier = as_id(where, row, config.id)
         first = seen.setdefault(hash(identifier), row.line)
         if first != row.line:
             raise InputError(
@@ -37,11 +35,31 @@ def read_items(folder: Path, config: ItemsConfig, limit: int | None = None) -> I
             )
         fields = {name: as_text(row.cells.get(name)) for name in config.columns}
         if not any(text.strip() for text in fields.values()):
+            need_columns(where, row, config.columns)
             raise InputError(
                 f"{where}: item {identifier!r} has no text in {', '.join(config.columns)}; "
                 "fill it in, or take the item out"
             )
         yield Item(identifier, fields, meta_of(row, config))
+
+
+def checked_rows(
+    path: Path, encoding: str | None, always: Sequence[str], somewhere: Sequence[str]
+) -> Iterator[Row]:
+    """Yield a table's rows. Raises ``InputError`` for a column that is not there.
+
+    Rows of JSONL may leave columns out: those of ``somewhere`` need to be in one row only, so that
+    the end of the file shows what is missing.
+    """
+    ragged = format_of(path) == "jsonl"
+    absent = dict.fromkeys(somewhere)
+    row = None
+    for row in read_rows(path, encoding=encoding):
+        need_columns(f"{path}:{row.line}", row, always if ragged else [*always, *absent])
+        absent = {name: None for name in absent if name not in row.cells}
+        yield row
+    if row and absent:
+        need_columns(f"{path}", row, list(absent))
 
 
 def meta_of(row: Row, config: ItemsConfig) -> dict[str, Any]:
@@ -59,16 +77,19 @@ def read_gold(folder: Path, config: GoldConfig, task: Task) -> list[Gold]:
     by the same author.
     """
     path = folder / config.path
+    chosen = [  # a column that the user named must be there
+        str(getattr(config, name))
+        for name in ("split", "author")
+        if name in config.model_fields_set and getattr(config, name)
+    ]
     found: list[Gold] = []
     seen: dict[tuple[str, str], int] = {}
-    for row in read_rows(path, encoding=config.encoding):
+    for row in checked_rows(path, config.encoding, [config.id], [config.label, *chosen]):
         where = f"{path}:{row.line}"
-        if not seen:
-            need_columns(where, row, [config.id, config.label])
         raw = as_label(row.cells.get(config.label), config.separator)
         if raw is None:
             continue
-        item, author = as_text(row.cells.get(config.id)), optional(row, config.author)
+        item, author = as_id(where, row, config.id), optional(row, config.author)
         first = seen.setdefault((item, author), row.line)
         if first != row.line:
             raise InputError(
@@ -82,7 +103,7 @@ def read_gold(folder: Path, config: GoldConfig, task: Task) -> list[Gold]:
     return found
 
 
-def need_columns(where: str, row: Row, columns: list[str]) -> None:
+def need_columns(where: str, row: Row, columns: Sequence[str]) -> None:
     """Raise ``InputError`` for a column that is not there, naming those that are."""
     missing = [name for name in columns if name not in row.cells]
     if missing:
@@ -95,22 +116,45 @@ def optional(row: Row, column: str | None) -> str:
     return as_text(row.cells.get(column)) if column else ""
 
 
+def as_id(where: str, row: Row, column: str) -> str:
+    """Return the id of a row. Raises ``InputError`` where there is none."""
+    value = row.cells.get(column)
+    identifier = "" if isinstance(value, (list, dict)) else as_text(value)
+    if not identifier.strip():
+        raise InputError(f"{where}: column {column!r} is empty or no id; give every item an id")
+    return identifier
+
+
 def as_text(value: Any) -> str:
-    """Return a cell as text: JSON's numbers and booleans as they are written, null as empty."""
+    """Return a cell as text: what is not a text as JSON writes it, 2.0 as 2, null as empty."""
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def as_label(value: Any, separator: str | None) -> str | list[str] | None:
-    """Return a label cell as a text or a list of texts; None where it is empty."""
+    """Return a label cell as a text or a list of texts; None where it is empty.
+
+    A list may be one (JSONL, Parquet), be written as JSON (as exports do), or with a separator.
+    """
     if isinstance(value, list):
         return [as_text(part) for part in value]
-    text = as_text(value)
-    if separator:
+    text = as_text(value).strip()
+    if text.startswith("[") and (parts := json_list(text)) is not None:
+        return parts
+    if separator and text:
         return [part.strip() for part in text.split(separator) if part.strip()]
-    return text if text.strip() else None
+    return text or None
+
+
+def json_list(text: str) -> list[str] | None:
+    """Return a JSON list of texts, or None where it is something else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and all(isinstance(x, str) for x in found) else None

@@ -89,6 +89,12 @@ def make_task(guideline: Guideline) -> Task:
 TASKS = ("classification", "multi-label")
 
 
+def shorten(raw: Any, width: int = 80) -> str:
+    """Quote a raw value for a message, cut to ``width`` characters."""
+    text = repr(raw)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def dump_distribution(distribution: Distribution) -> dict[str, list[list[Any]]]:
     """Return a distribution as JSON: values keep their type, ``{unit: [[value, p], …]}``."""
     return {

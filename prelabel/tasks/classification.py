@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
+from prelabel.guideline import ABSTAIN, fold
 from prelabel.records import Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError
+from prelabel.tasks import AbstainedError, Level, OffListError, shorten
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
-
-ABSTAIN = "abstain"
 
 
 class Classification:
@@ -39,7 +38,7 @@ class Classification:
     def read(self, answer: BaseModel) -> Label:
         """Return the label's name; the raw text must match a name or alias as a whole."""
         raw = answer.label  # type: ignore[attr-defined]
-        if self.guideline.abstain and raw.strip().casefold() == ABSTAIN:
+        if self.guideline.abstain and fold(raw) == ABSTAIN:
             raise AbstainedError
         return self.match(raw)
 
@@ -71,9 +70,3 @@ class Classification:
     def from_votes(self, votes: Votes) -> Label:
         """Return the vote of the one unit."""
         return votes[""]
-
-
-def shorten(raw: Any, width: int = 80) -> str:
-    """Quote a raw value for a message, cut to ``width`` characters."""
-    text = repr(raw)
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from prelabel.errors import InputError
+from prelabel.guideline import ABSTAIN
 from prelabel.records import Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError
-from prelabel.tasks.classification import ABSTAIN, shorten
+from prelabel.tasks import AbstainedError, Level, OffListError, shorten
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
+
+RESERVED = ("rationale", ABSTAIN)
 
 
 class MultiLabel:
@@ -26,14 +29,35 @@ class MultiLabel:
         self.labels = guideline.label_names
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
-        """Return a model with a boolean a label, so that each label is decided, none forgotten."""
+        """Return a model with a boolean a label, so that each label is decided, none forgotten.
+
+        Raises ``InputError`` for a label that is called like the rationale's own field.
+        """
+        if rationale and "rationale" in self.labels:
+            raise InputError(
+                f"guideline {self.guideline.name!r}: label 'rationale' cannot be told from the "
+                "annotator's rationale; rename the label, or set rationale: false"
+            )
         fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
         if self.guideline.abstain:
             fields[ABSTAIN] = (bool, ...)
         for i, name in enumerate(self.labels):  # an alias may be any text, a field name may not
             fields[f"label_{i}"] = (bool, Field(alias=name))
         config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        named: Any = model_validator(mode="before")(self._named)
+        return create_model("Answer", __config__=config, __validators__={"named": named}, **fields)
+
+    def _named(self, data: Any) -> Any:
+        """Put a label's name for each key that spells it otherwise (case, NFD, alias)."""
+        if not isinstance(data, dict):
+            return data
+        found: dict[str, Any] = {}
+        for key, value in data.items():
+            name = key if key in RESERVED else self.guideline.match(key) or key
+            if name in found:
+                raise ValueError(f"label {name!r} is answered twice")
+            found[name] = value
+        return found
 
     def read(self, answer: BaseModel) -> Label:
         """Return the labels answered with true; an unknown label answered with true is refused."""
