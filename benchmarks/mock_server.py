@@ -1,4 +1,4 @@
-"""An OpenAI-shaped server that answers after a fixed latency. Run: python mock_server.py PORT MS."""
+"""An OpenAI-shaped server with a fixed latency. Run: python mock_server.py PORT MILLISECONDS."""
 
 from __future__ import annotations
 

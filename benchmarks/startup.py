@@ -1,4 +1,4 @@
-"""Start-up: `prelabel --help` and `import prelabel` beside `import typer, pydantic`; install size."""
+"""Start-up of the command and the import, beside `import typer, pydantic`; install size."""
 
 from __future__ import annotations
 

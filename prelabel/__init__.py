@@ -11,20 +11,40 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from prelabel.api import (
+        agreement,
+        export,
+        fit,
+        import_annotations,
+        label,
+        label_async,
+        route,
+        score,
+    )
     from prelabel.errors import PrelabelError
+    from prelabel.planning import plan
     from prelabel.project import Project, load_project
     from prelabel.records import Adjudication, Annotation, Consensus, Gold, Item, Routed
+    from prelabel.reporting import report
+    from prelabel.starting import init
 
 _HOMES = {
-    "PrelabelError": "errors",
-    "Project": "project",
-    "load_project": "project",
-    "Adjudication": "records",
-    "Annotation": "records",
-    "Consensus": "records",
-    "Gold": "records",
-    "Item": "records",
-    "Routed": "records",
+    "api": (
+        "agreement",
+        "export",
+        "fit",
+        "import_annotations",
+        "label",
+        "label_async",
+        "route",
+        "score",
+    ),
+    "errors": ("PrelabelError",),
+    "planning": ("plan",),
+    "project": ("Project", "load_project"),
+    "records": ("Adjudication", "Annotation", "Consensus", "Gold", "Item", "Routed"),
+    "reporting": ("report",),
+    "starting": ("init",),
 }
 
 __all__ = [
@@ -36,12 +56,29 @@ __all__ = [
     "PrelabelError",
     "Project",
     "Routed",
+    "agreement",
+    "export",
+    "fit",
+    "import_annotations",
+    "init",
+    "label",
+    "label_async",
     "load_project",
+    "plan",
+    "report",
+    "route",
+    "score",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'prelabel' has no attribute {name!r}")
-    return getattr(import_module(f"prelabel.{_HOMES[name]}"), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"prelabel.{module}"), name)
+    raise AttributeError(f"module 'prelabel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

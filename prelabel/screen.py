@@ -7,6 +7,7 @@ import json as json_
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,13 +171,15 @@ def watched_label(
         TextColumn("{task.fields[money]}"),
         TextColumn("[red]{task.fields[failed]}"),
     )
-    with Progress(*columns, console=err, refresh_per_second=4) as progress:
-        bar = progress.add_task("labeling", total=None, rate="", money="", failed="")
+    progress = Progress(*columns, console=err, refresh_per_second=4)
+    bar = progress.add_task("labeling", total=None, rate="", money="", failed="")
+    with ExitStack() as shown:
 
         def show(status: RunStatus) -> None:
-            progress.update(
-                bar, completed=status.done, total=status.total, **progress_fields(status)
-            )
+            if not progress.live.is_started:  # not before the input was found good
+                shown.enter_context(progress)
+            fields = progress_fields(status)
+            progress.update(bar, completed=status.done, total=status.total, **fields)
 
         def watch(end: Callable[[], None]) -> None:
             def asked() -> None:
