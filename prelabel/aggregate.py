@@ -7,10 +7,11 @@ item and the parameters only, so the same item gets the same answer anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from typing import TYPE_CHECKING, Any, Literal
 
 from prelabel.records import Consensus, Distribution, Value
-from prelabel.tasks import Task, dump_distribution, load_distribution
+from prelabel.tasks import Task, dump_distribution
 
 if TYPE_CHECKING:
     from prelabel.votes import Ballot
@@ -19,6 +20,8 @@ Source = Literal["majority", "distribution"]
 Ties = Literal["review", "priority", "probability"]
 
 SMALLEST = 1e-6
+CLOSE = 1e-9
+"""Probabilities nearer to each other than this are equal: they were rounded on the way."""
 
 
 def fit_majority(
@@ -28,8 +31,8 @@ def fit_majority(
 
     With source ``distribution`` they hold each annotator's mean distribution over the ballots:
     dividing by it takes out what the annotator says whatever the item (batch calibration, Zhou et
-    al., ICLR 2024, arXiv 2309.17249). It presumes that labels are about equally frequent: a label
-    that really is frequent is pushed down.
+    al., ICLR 2024, arXiv 2309.17249). It presumes that a unit's values are about equally frequent:
+    a label that really is frequent is pushed down, and in multi-label one that is rare pushed up.
     """
     bias = mean_distributions(ballots) if source == "distribution" else {}
     return {
@@ -75,13 +78,16 @@ def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Con
     """
     if not ballot.votes:
         return Consensus(ballot.item_id, None, None, 0)
-    beliefs = believed(ballot, params)
     winners: dict[str, Value] = {}
     tied, agreement = [], 1.0
-    for unit in next(iter(ballot.votes.values())):
-        rows = {name: belief[unit] for name, belief in beliefs.items()}
-        best = {name: top(row) for name, row in rows.items()}
-        value, is_tie = decide(best, rows, params)
+    for unit in dict.fromkeys(unit for votes in ballot.votes.values() for unit in votes):
+        rows = {
+            name: belief(ballot, params, name, unit)
+            for name, votes in ballot.votes.items()
+            if unit in votes
+        }
+        best = {name: value for name, (value, _) in rows.items()}
+        value, is_tie = decide(best, {name: row for name, (_, row) in rows.items()}, params)
         winners[unit] = value
         agreement = min(agreement, sum(v == value for v in best.values()) / len(best))
         if is_tie:
@@ -91,33 +97,28 @@ def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Con
     return Consensus(ballot.item_id, label, agreement, len(ballot.votes), tuple(tied))
 
 
-def believed(ballot: Ballot, params: Mapping[str, Any]) -> dict[str, Distribution]:
-    """Return each annotator's distribution for every unit it voted on.
+def belief(
+    ballot: Ballot, params: Mapping[str, Any], name: str, unit: str
+) -> tuple[Value, dict[Value, float]]:
+    """Return the value that an annotator stands for, and its probabilities, which break ties.
 
-    Where an annotator gave none, or labels are asked for, all of it lies on its vote; with labels,
-    the probability it gave still breaks ties.
+    The value is its vote, whatever the probabilities; after a correction for bias it is the
+    likeliest value, its vote where several are. Without a distribution all lies on its vote.
     """
-    found: dict[str, Distribution] = {}
-    for name, votes in ballot.votes.items():
-        given = ballot.distributions.get(name, {})
-        mean = load_distribution(params["bias"].get(name, {}))
-        found[name] = {
-            unit: corrected(given[unit], mean[unit])
-            if unit in given and unit in mean
-            else raw(vote, given.get(unit, {}))
-            for unit, vote in votes.items()
-        }
-    return found
-
-
-def raw(vote: Value, row: Mapping[Value, float]) -> dict[Value, float]:
-    """Return the vote first, whatever the probabilities; they follow for breaking ties."""
-    return {vote: row.get(vote, 1.0)} | {v: p for v, p in row.items() if v != vote}
+    vote = ballot.votes[name][unit]
+    given = ballot.distributions.get(name, {}).get(unit, {})
+    row = {vote: 1.0} | given  # the vote stays first
+    mean = params["bias"].get(name, {}).get(unit)
+    if not given or mean is None:
+        return vote, row
+    row = corrected(row, dict(mean))
+    return top(row), row
 
 
 def top(row: Mapping[Value, float]) -> Value:
     """Return the likeliest value; the first named where several are."""
-    return max(row, key=lambda value: row[value])
+    highest = max(row.values()) - CLOSE
+    return next(value for value, p in row.items() if p >= highest)
 
 
 def decide(
@@ -135,11 +136,8 @@ def decide(
     if len(leaders) == 1:
         return leaders[0], False
     if params["ties"] == "probability":
-        mean = {v: sum(row.get(v, 0.0) for row in rows.values()) for v in leaders}
-        highest = max(mean.values())
-        close = [v for v in leaders if mean[v] > highest - 1e-9]
-        if len(close) == 1:
-            return close[0], True
-        leaders = close
+        mass = {v: fsum(row.get(v, 0.0) for row in rows.values()) for v in leaders}
+        highest = max(mass.values()) - CLOSE
+        leaders = [v for v in leaders if mass[v] >= highest]
     order = [*(name for name in params["priority"] if name in best), *sorted(best)]
     return next(best[name] for name in order if best[name] in leaders), True

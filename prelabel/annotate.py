@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 NOT_THE_ANSWER = {"api_key", "concurrency", "threads", "context", "price", "reasks", "name"}
 """Settings that do not change what an annotator answers."""
+
+
+SECRET = re.compile(r"(key|token|secret|password|authorization|cookie)$", re.IGNORECASE)
 
 
 class LLMAnnotator:
@@ -86,8 +90,23 @@ def annotator_id(config: AnnotatorConfig, compiler: Compiler) -> str:
 
 
 def settings_of(config: AnnotatorConfig) -> dict[str, Any]:
-    """Return an annotator's settings for the ledger, without its key."""
-    return config.model_dump(mode="json", exclude={"api_key"})
+    """Return an annotator's settings for the ledger, without keys and passwords."""
+    settings = config.model_dump(mode="json", exclude={"api_key"})
+    settings["extra"] = without_keys(settings["extra"])
+    if config.base_url:
+        settings["base_url"] = re.sub(r"(?<=//)[^/@]+(?=@)", "***", config.base_url)
+    return settings
+
+
+def without_keys(value: Any) -> Any:
+    """Blot out what stands under a name like ``Authorization`` or ``X-Api-Key``."""
+    if isinstance(value, list):
+        return [without_keys(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: "***" if SECRET.search(name) else without_keys(part) for name, part in value.items()
+    }
 
 
 def find_annotators(project: Project, names: Sequence[str]) -> list[AnnotatorConfig]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,14 @@ class _BytesDisk(diskcache.Disk):  # type: ignore[misc]
 class ResponseCache:
     """Paid answers by key, and what they cost, in a folder that only its owner can read.
 
-    ``account`` names whose spending is counted: several projects may share one cache.
+    ``account`` names whose spending is counted: several projects may share one cache. All writes
+    outlive the process as soon as they return. Raises ``InputError`` where the files cannot be
+    used.
     """
 
     def __init__(self, folder: Path, account: str) -> None:
-        self.account = account
-        try:
+        self.folder, self.account = folder, account
+        with self._explained("opened"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
             self._cache = diskcache.Cache(
@@ -68,46 +72,81 @@ class ResponseCache:
                 disk_min_file_size=2**20,
                 timeout=60,
             )
-        except (OSError, sqlite3.Error) as error:
-            raise InputError(f"{folder}: the cache cannot be opened ({error})") from None
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn what may go wrong with the files into one line."""
+        try:
+            yield
+        except (OSError, TypeError, ValueError, zlib.error, sqlite3.Error, diskcache.Timeout) as e:
+            raise InputError(f"{self.folder}: the cache cannot be {what} ({e})") from None
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the answer under ``key``, or None."""
-        data = self._cache.get(key)
-        if data is None:
-            return None
-        reply: dict[str, Any] = json.loads(zlib.decompress(data))
-        return reply
+        with self._explained("read"):
+            data = self._cache.get(key)
+            if data is None:
+                return None
+            if not isinstance(data, bytes):
+                raise TypeError("an answer is not bytes")
+            reply: dict[str, Any] = json.loads(zlib.decompress(data))
+            return reply
 
-    def put(self, key: str, reply: Mapping[str, Any], cost: float | None) -> None:
-        """Keep an answer and count what it cost, both or neither, durable on return."""
+    def put(
+        self, key: str, reply: Mapping[str, Any], cost: float | None, held: float = 0.0
+    ) -> None:
+        """Keep an answer, count its cost and free what was held for it: all or nothing.
+
+        An answer of unknown cost, bought at a known price, may have cost what was held.
+        """
         data = zlib.compress(json.dumps(reply, ensure_ascii=False).encode(errors="replace"), 1)
-        with self._cache.transact():
+        with self._explained("written"), self._cache.transact():
             self._cache.set(key, data)
-            self._count("spent", cost or 0.0)
+            self._count("spent", picos(cost or 0.0))
+            self._count("held", -picos(held))
+            if cost is None:
+                self._count("unconfirmed", picos(held))
 
-    def add_unconfirmed(self, dollars: float) -> None:
-        """Count an attempt that may have been billed though no answer came."""
-        self._count("unconfirmed", dollars)
+    def hold(self, dollars: float) -> None:
+        """Set aside the most that a call may cost, before it is made."""
+        with self._explained("written"):
+            self._count("held", picos(dollars))
 
-    def _count(self, what: str, dollars: float) -> None:
-        if dollars:
-            self._cache.incr(f"{what}:{self.account}", round(dollars * PICO))
+    def release(self, dollars: float, *, lost: bool) -> None:
+        """End a call that brought no answer; ``lost`` where it may have been billed."""
+        with self._explained("written"), self._cache.transact():
+            self._count("held", -picos(dollars))
+            if lost:
+                self._count("unconfirmed", picos(dollars))
+
+    def give_up_held(self) -> None:
+        """Count what is held as unconfirmed: its calls were killed, so only a new run may ask."""
+        with self._explained("written"), self._cache.transact():
+            held = self._counted("held")
+            self._count("unconfirmed", held)
+            self._count("held", -held)
+
+    def _count(self, what: str, picos: int) -> None:
+        if picos:
+            self._cache.incr(f"{what}:{self.account}", picos)
+
+    def _counted(self, what: str) -> int:
+        return int(self._cache.get(f"{what}:{self.account}", 0))
 
     @property
     def spent(self) -> float:
         """Dollars this account has paid for answers in this cache."""
-        return int(self._cache.get(f"spent:{self.account}", 0)) / PICO
+        return self._counted("spent") / PICO
 
     @property
     def unconfirmed(self) -> float:
         """The most that attempts without an answer may have cost this account, in dollars."""
-        return int(self._cache.get(f"unconfirmed:{self.account}", 0)) / PICO
+        return self._counted("unconfirmed") / PICO
 
     def __len__(self) -> int:
-        """Return the number of answers kept."""
-        counters = sum(1 for key in self._cache if ":" in key)
-        return len(self._cache) - counters
+        """Return the number of answers kept; keys with a colon are something else."""
+        with self._explained("read"):
+            return sum(1 for key in self._cache if ":" not in key)
 
     def volume(self) -> int:
         """Return the bytes on disk."""
@@ -116,6 +155,11 @@ class ResponseCache:
     def close(self) -> None:
         """Close the cache."""
         self._cache.close()
+
+
+def picos(dollars: float) -> int:
+    """Return dollars as a whole number of 10^-12 parts, rounded up but for float noise."""
+    return math.ceil(round(dollars * PICO, 3))
 
 
 def cache_key(ingredients: Mapping[str, Any]) -> str:

@@ -87,14 +87,14 @@ def load_rule(path: Path) -> DecisionRule:
     """Read a rule. Raises ``InputError`` where the file is not one, or was changed by hand."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        written = data.pop("hash")
+        written, version = data.pop("hash"), data["version"]
+        if isinstance(version, int) and version > RULE_VERSION:
+            raise InputError(f"{path}: rule version {version} is newer; upgrade prelabel")
         rule = DecisionRule(**data | {"annotators": tuple(data["annotators"])})
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; fit a rule with `prelabel fit`") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(f"{path}: not a decision rule; fit one with `prelabel fit`") from None
-    if rule.version > RULE_VERSION:
-        raise InputError(f"{path}: rule version {rule.version} is newer; upgrade prelabel")
     if rule.hash != written:
         raise InputError(f"{path}: changed after it was fitted; fit it again with `prelabel fit`")
     return rule

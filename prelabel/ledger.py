@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -85,18 +86,24 @@ class Ledger:
         self.path = path
         self.engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         sa.event.listen(self.engine, "connect", _settle)
-        try:
+        with self._explained("opened"):
             with self.engine.begin() as connection:
                 metadata.create_all(connection)
                 for key, value in (("version", str(VERSION)), ("account", uuid.uuid4().hex)):
                     row = insert(ABOUT).values(key=key, value=value)
                     connection.execute(row.on_conflict_do_nothing())
             path.chmod(0o600)
-        except (sa.exc.DBAPIError, OSError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise InputError(f"{path}: the ledger cannot be opened ({cause})") from None
         if (version := int(self._about("version"))) > VERSION:
             raise InputError(f"{path}: ledger version {version} is newer; upgrade prelabel")
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn what may go wrong with the file into one line."""
+        try:
+            yield
+        except (sa.exc.DBAPIError, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise InputError(f"{self.path}: the ledger cannot be {what} ({cause})") from None
 
     def _about(self, key: str) -> str:
         with self.engine.connect() as connection:
@@ -123,24 +130,35 @@ class Ledger:
             ]
 
     def add(self, batch: Sequence[Annotation], of: Iterable[Item] = ()) -> None:
-        """Append annotations, and the items they are of, in one transaction."""
-        with self.engine.begin() as connection:
+        """Append annotations, and the items they are of, in one transaction.
+
+        Raises ``InputError`` where the file cannot be written.
+        """
+        with self._explained("written"), self.engine.begin() as connection:
             if rows := [_item_row(item) for item in of]:
                 connection.execute(insert(ITEMS).on_conflict_do_nothing(), rows)
             if batch:
                 connection.execute(sa.insert(ANNOTATIONS), [_row(a) for a in batch])
 
     def settled(self, annotator: str, guideline_hash: str, batch: Sequence[Item]) -> set[str]:
-        """Return the ids of items in ``batch`` that need no call: labeled, or abstained from."""
+        """Return the ids of items in ``batch`` that need no call: labeled, or abstained from.
+
+        The annotator's last word on an item counts, if it was on the item's present text.
+        """
         table = ANNOTATIONS.c
-        query = sa.select(table.item_id, table.item_hash).where(
-            table.annotator == annotator,
-            table.guideline_hash == guideline_hash,
-            table.item_id.in_([item.id for item in batch]),
-            table.outcome != "failed",
+        # SQLite takes the other columns from the row that has the maximum
+        query = (
+            sa.select(table.item_id, table.item_hash, table.outcome, sa.func.max(table.n))
+            .where(
+                table.annotator == annotator,
+                table.guideline_hash == guideline_hash,
+                table.item_id.in_([item.id for item in batch]),
+            )
+            .group_by(table.item_id)
         )
         with self.engine.connect() as connection:
-            found = {(row[0], row[1]) for row in connection.execute(query)}
+            rows = connection.execute(query)
+            found = {(row[0], row[1]) for row in rows if row[2] != "failed"}
         return {item.id for item in batch if (item.id, item.hash) in found}
 
     def current(self, annotator_ids: Sequence[str], guideline_hash: str) -> Iterator[Annotation]:
@@ -167,7 +185,7 @@ class Ledger:
         ).where(
             table.annotator == annotator_id,
             table.guideline_hash == guideline_hash,
-            table.calls > 0,
+            table.output_tokens > 0,
         )
         with self.engine.connect() as connection:
             n, tokens, seconds = connection.execute(query).one()
@@ -197,14 +215,16 @@ def _item_row(item: Item) -> dict[str, str]:
     return {
         "id": item.id,
         "hash": item.hash,
-        "fields": json.dumps(dict(item.fields), ensure_ascii=False),
-        "meta": json.dumps(dict(item.meta), ensure_ascii=False, default=str),
+        "fields": json.dumps(dict(item.fields)),  # ASCII, since SQLite refuses half characters
+        "meta": json.dumps(dict(item.meta), default=str),
     }
 
 
 def _row(a: Annotation) -> dict[str, Any]:
     row = {f.name: getattr(a, f.name) for f in fields(a) if f.name != "usage"} | asdict(a.usage)
-    row["label"] = None if a.outcome != "labeled" else json.dumps(a.label, ensure_ascii=False)
+    row["label"] = None if a.outcome != "labeled" else json.dumps(a.label)
+    for name in ("detail", "rationale"):
+        row[name] = row[name].encode(errors="replace").decode()
     row["distribution"] = a.distribution and json.dumps(dump_distribution(a.distribution))
     row["shown"] = json.dumps(a.shown)
     row["created"] = a.created or time.time()

@@ -1,24 +1,26 @@
 """ask(): one question to a language model, with its cost and an honest outcome.
 
 The only importer of instructor. Layers, each adding one thing: ``ask`` reads the answer and
-re-asks, ``_reply`` looks in the cache, ``_bought`` keeps to the budget and retries,
-``provider.call`` makes one call.
+re-asks, ``_reply`` looks in the cache, ``_bought`` retries, ``_try`` keeps to
+the budget, ``provider.call`` makes one call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from prelabel.budget import Budget
 from prelabel.cache import ResponseCache, cache_key
-from prelabel.errors import FatalModelError
-from prelabel.provider import CallError, call, capabilities, endpoint_identity, upper_bound
+from prelabel.errors import FatalModelError, InputError
+from prelabel.failures import CallError
+from prelabel.pace import Pace, StoppedError
+from prelabel.provider import call, capabilities, endpoint_identity, upper_bound
 from prelabel.records import FailureKind, Usage
 from prelabel.tasks import AbstainedError, OffListError
 
@@ -33,7 +35,13 @@ MODES = {"schema": "JSON_SCHEMA", "json": "JSON", "text": "MD_JSON"}
 """How structure is asked for -> Instructor's mode."""
 
 TOP_LOGPROBS = 20
-LONGEST_PAUSE = 120.0
+
+SETTINGS = {
+    "model", "messages", "base_url", "api_base", "api_key", "timeout", "temperature", "top_p",
+    "seed", "max_tokens", "max_completion_tokens", "n", "stream", "num_retries", "max_retries",
+    "fallbacks", "mock_response", "drop_params", "tools", "functions", "web_search_options",
+}  # fmt: skip
+"""What ``extra`` may not hold: it is ours to set, or would break cost, cap or reading."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,17 @@ class LLM:
     ) -> None:
         self.config, self.run, self.cache, self.budget = config, run, cache, budget
         self.response_model, self.read = response_model, read
+        if taken := sorted(SETTINGS & set(config.extra)):
+            raise InputError(
+                f"annotator {config.name!r}: extra may not hold {taken[0]!r}; "
+                "use the annotator's setting of that name if there is one, else take it out"
+            )
         self.able = capabilities(config.model, cache)
         self.mode = config.mode or self.able["mode"]
         self.static, self.params = self._prepare(static)
-        self.endpoint = endpoint_identity(config)
-        self.resume_at = 0.0  # after a 429 all of this annotator's calls wait
+        self.endpoint = endpoint_identity(config, self.able["provider"])
+        self.pace = Pace()
+        self.asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def _prepare(self, static: list[Message]) -> tuple[list[Message], dict[str, Any]]:
         """Return the static messages and the parameters that every call shares."""
@@ -94,14 +108,13 @@ class LLM:
             asked["response_format"]["json_schema"]["strict"] = True
         if self.able["cache_control"]:
             messages = marked(messages)
-        params = asked | config.extra
-        params["max_tokens"] = config.max_tokens
+        params = asked | {"max_tokens": config.max_tokens}
         for name in ("temperature", "top_p", "seed"):
             if getattr(config, name) is not None:
                 params[name] = getattr(config, name)
         if self.able["logprobs"] if config.logprobs is None else config.logprobs:
             params |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-        return messages, params
+        return messages, params | config.extra
 
     def key(self, messages: list[Message], sample: int) -> str:
         """Return the cache key of a request."""
@@ -118,76 +131,90 @@ class LLM:
     async def ask(self, messages: list[Message], sample: int = 0) -> Answer:
         """Ask, and re-ask where the answer cannot be used; count every call.
 
-        ``messages`` follow the static prefix. Raises ``FatalModelError`` where no call can work.
+        ``messages`` follow the static prefix. Raises ``FatalModelError`` where no call can work,
+        and ``StoppedError`` where the run ends before there is an answer.
         """
         messages = [*self.static, *messages]
         total, replayed, latency = Usage(), True, 0.0
         answer = Answer()
         for left in range(self.config.reasks, -1, -1):
             try:
-                reply, hit, lost = await self._reply(messages, sample)
+                reply, hit, waste = await self._reply(messages, sample)
             except CallError as error:
-                usage = total + Usage(unconfirmed=getattr(error, "lost", 0.0))
-                return replace(
-                    answer, failure=error.kind, detail=error.detail, usage=usage, replayed=replayed
-                )
-            total = total + usage_of(reply) + Usage(unconfirmed=lost)
+                total += error.waste
+                answer = replace(answer, failure=error.kind, detail=error.detail)
+                return replace(answer, usage=total, replayed=False, latency=latency)
+            total += usage_of(reply) + waste
             replayed, latency = replayed and hit, latency + reply["latency"]
             answer = self._understand(reply)
-            answer = replace(answer, usage=total, replayed=replayed, latency=latency)
             if answer.failure not in ("off_list", "unparsable") or left == 0:
                 break
             messages = self._reask(messages, reply, answer.detail)
-        return answer
+        return replace(answer, usage=total, replayed=replayed, latency=latency)
 
-    async def _reply(self, messages: list[Message], sample: int) -> tuple[Any, bool, float]:
-        """Return the answer, whether it was in the cache, and dollars that tries may have lost."""
+    async def _reply(self, messages: list[Message], sample: int) -> tuple[Any, bool, Usage]:
+        """Return the answer, whether it was in the cache, and what tries without one used up."""
         key = self.key(messages, sample)
         if (kept := self.cache.get(key)) is not None:
-            return kept, True, 0.0
-        reply, lost = await self._bought(messages)
-        self.cache.put(key, reply, reply["cost"])
-        return reply, False, lost
+            return kept, True, Usage()
+        lock = self.asking.setdefault(key, asyncio.Lock())
+        async with lock:  # two items of the same text: one call, the other waits for its answer
+            if (kept := self.cache.get(key)) is not None:
+                return kept, True, Usage()
+            return await self._bought(key, messages)
 
-    async def _bought(self, messages: list[Message]) -> tuple[dict[str, Any], float]:
+    async def _bought(self, key: str, messages: list[Message]) -> tuple[Any, bool, Usage]:
         """Buy an answer within the budget, trying again after what may pass."""
-        bound = upper_bound(self.config, messages, self.params)
-        lost = 0.0
+        bound = upper_bound(self.config, messages, self.params) or 0.0
+        waste, wait_until = Usage(), 0.0
         for attempt in range(self.run.retries + 1):
-            await self._pause()
-            if not await self.budget.reserve(bound or 0.0):
-                error = CallError("budget", f"the next call may cost ${bound or 0:.6f}")
-                break
+            await self.pace.enter(wait_until)
             try:
-                return await call(self.config, messages, self.params, self.run.timeout), lost
-            except CallError as failed:
-                error = failed
-                if error.sent and bound:
-                    lost += bound
-                    self.cache.add_unconfirmed(bound)
+                reply, lost = await self._try(key, messages, bound)
+            except CallError as error:
+                waste += error.waste
+                error.waste = waste
+                if error.fatal:
+                    raise FatalModelError(
+                        f"annotator {self.config.name!r}: {error.detail}"
+                    ) from None
+                if not error.again or attempt == self.run.retries:
+                    raise
+                wait_until = self.pace.failed(error, attempt)
+            else:
+                self.pace.answered()
+                return reply, False, waste + Usage(unconfirmed=lost)
             finally:
-                await self.budget.settle(bound or 0.0)
-            if error.fatal:
-                raise FatalModelError(f"annotator {self.config.name!r}: {error.detail}")
-            if not error.again or attempt == self.run.retries:
-                break
-            self._back_off(error, attempt)
-        error.lost = lost  # type: ignore[attr-defined]
-        raise error
+                self.pace.leave()
+        raise AssertionError("the last attempt returns or raises")
 
-    def _back_off(self, error: CallError, attempt: int) -> None:
-        """Say when to go on: as long as the provider asked, else twice as long as last time."""
-        wait = error.wait or min(30.0, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
-        self.resume_at = max(self.resume_at, time.monotonic() + min(wait, LONGEST_PAUSE))
+    async def _try(self, key: str, messages: list[Message], bound: float) -> tuple[Any, float]:
+        """Make one call and keep its answer; return it, and the dollars that may be lost.
 
-    async def _pause(self) -> None:
-        while (wait := self.resume_at - time.monotonic()) > 0:
-            await asyncio.sleep(wait)
+        What the call may cost is set aside until what it did cost is counted.
+        """
+        if not await self.budget.reserve(bound):
+            raise CallError("budget", f"the next call may cost ${bound:.6f}")
+        try:
+            if self.pace.stopping.is_set():
+                raise StoppedError
+            self.cache.hold(bound)
+            try:
+                reply = await call(self.config, messages, self.params, self.run.timeout)
+            except CallError as error:
+                self.cache.release(bound, lost=error.sent)
+                error.waste = Usage(calls=1, unconfirmed=bound if error.sent else 0.0)
+                raise
+            except BaseException:  # cut off in mid-call
+                self.cache.release(bound, lost=True)
+                raise
+            self.cache.put(key, reply, reply["cost"], held=bound)
+            return reply, bound if reply["cost"] is None else 0.0
+        finally:
+            await self.budget.settle(bound)
 
     def _understand(self, reply: Mapping[str, Any]) -> Answer:
         """Read an answer. Nothing but the answer itself decides: same reply, same outcome."""
-        from pydantic import ValidationError
-
         choice = reply["raw"]["choices"][0]
         message, finish = choice["message"], choice.get("finish_reason")
         content = message.get("content") or ""
@@ -198,10 +225,8 @@ class LLM:
             return Answer(failure="truncated", detail=f"cut at {self.config.max_tokens} tokens")
         try:
             parsed = self._parse(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            return Answer(failure="unparsable", detail=f"{where} {first['msg']}".strip())
+        except (ValueError, RecursionError) as error:
+            return Answer(failure="unparsable", detail=first_line(error))
         rationale = str(getattr(parsed, "rationale", ""))
         tokens = tuple((choice.get("logprobs") or {}).get("content") or ())
         try:
@@ -214,19 +239,16 @@ class LLM:
 
     def _parse(self, content: str) -> BaseModel:
         """Parse JSON; a code fence or words around one object are tolerated, nothing else."""
-        from pydantic import ValidationError
-
         try:
-            return self.response_model.model_validate_json(content)
-        except ValidationError as error:
-            if error.errors()[0]["type"] != "json_invalid":
-                raise
+            data = json.loads(content, object_pairs_hook=each_key_once)
+        except json.JSONDecodeError:
             from instructor.utils import extract_json_from_codeblock
 
             found = extract_json_from_codeblock(content)
-            if found.count("{") != content.count("{"):  # several objects: which one is meant?
-                raise
-            return self.response_model.model_validate_json(found)
+            if found.count("{") != content.count("{"):
+                raise ValueError("several JSON objects: which one is meant?") from None
+            data = json.loads(found, object_pairs_hook=each_key_once)
+        return self.response_model.model_validate(data)
 
     def _reask(
         self, messages: list[Message], reply: Mapping[str, Any], detail: str
@@ -244,6 +266,23 @@ class LLM:
             exception=ValueError(detail),
         )
         return list(asked["messages"])
+
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON; one that names a key twice does not say what it means."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def first_line(error: Exception) -> str:
+    """Return what is wrong with an answer, in one line."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])} {first['msg']}".strip()
 
 
 def marked(messages: list[Message]) -> list[Message]:

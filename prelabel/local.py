@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,13 @@ from prelabel.errors import InputError, MissingExtraError
 TOP = 64
 """Alternatives looked at for each choice; under the grammar few tokens have any mass."""
 
+TOP_UNGUIDED = 5000
+"""The like before any grammar: the labels' tokens may be far from the likeliest."""
+
 NEGLIGIBLE = 1e-6
+
+Row = tuple[bytes, float]
+"""A token's bytes and its probability."""
 
 
 class LocalModelError(Exception):
@@ -68,9 +74,10 @@ class LocalModel:
         with self.lock:
             if fields and not body.get("temperature"):
                 return self._choose(body, fields)
-            return self._complete(body)
+            return self.complete(body)
 
-    def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
+    def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Pass a request on to llama.cpp. Raises ``LocalModelError``."""
         result: dict[str, Any] = self.server.handle_chat_completions(body)
         if "error" in result:
             error = result["error"]
@@ -79,21 +86,20 @@ class LocalModel:
 
     def _choose(self, body: dict[str, Any], fields: dict[str, list[str]]) -> dict[str, Any]:
         """Decide one choice after the other; return the answer with a token a choice."""
+        asked = Branches(self, body["messages"])
         text, separator = "", "{"
         tokens: list[dict[str, Any]] = []
-        usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
         for key, surfaces in fields.items():
             head = f"{separator}{json.dumps(key, ensure_ascii=False)}:"
             quoted = surfaces[0].startswith('"')
             lead = ' "' if quoted else ""  # the tokens a model itself would write
             rests = [s[1:] if quoted else f" {s}" for s in surfaces]
-            shares = self._branch(body["messages"], text + head + lead, rests, usage)
+            shares = asked.shares(text + head + lead, rests)
             best = max(range(len(rests)), key=shares.__getitem__)
             tokens += [token(head + lead, 1.0), token(rests[best], shares[best], rests, shares)]
             text += head + lead + rests[best]
             separator = ", "
         tokens.append(token("}", 1.0))
-        usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
         message = {"role": "assistant", "content": text + "}"}
         choice = {
             "index": 0,
@@ -101,26 +107,132 @@ class LocalModel:
             "message": message,
             "logprobs": {"content": tokens},
         }
-        return {"object": "chat.completion", "created": int(time.time()), "choices": [choice]} | {
-            "usage": usage
+        return {
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "choices": [choice],
+            "usage": asked.usage(),
         }
 
-    def _branch(
-        self, messages: list[dict[str, Any]], prefill: str, rests: Sequence[str], usage: Any
-    ) -> list[float]:
+
+class Branches:
+    """How probable each of several texts is to follow an answer's beginning.
+
+    Sums over every first token that the grammar allows; goes on where a token is the start of
+    several texts. What was asked once for an answer is remembered.
+    """
+
+    def __init__(self, model: LocalModel, messages: Sequence[dict[str, Any]]) -> None:
+        self.model, self.messages = model, list(messages)
+        self.known: dict[tuple[str, ...], list[float]] = {}
+        self.prompt_tokens = self.calls = 0
+
+    def usage(self) -> dict[str, int]:
+        """Return the tokens used, in the shape of OpenAI's."""
+        total = self.prompt_tokens + self.calls
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.calls,
+            "total_tokens": total,
+        }
+
+    def shares(self, prefill: str, rests: Sequence[str]) -> list[float]:
         """Return the probability of each of ``rests`` to follow ``prefill``; they sum to 1.
 
-        Sums over every first token that the grammar allows; goes on where a token is the start
-        of several.
+        No rest may be the start of another. Raises ``LocalModelError``.
         """
-        result = self._complete(
+        if len(rests) == 1:
+            return [1.0]
+        key = (prefill, *rests)
+        if key not in self.known:
+            found = self._divide(self._first(prefill, rests), prefill, rests)
+            if not sum(found):  # every likely token is something else
+                found = self._divide(self._unguided(prefill), prefill, rests)
+            if not (total := sum(found)):
+                raise LocalModelError(400, "the model finds none of the labels likely at all")
+            self.known[key] = [share / total for share in found]
+        return self.known[key]
+
+    def _deeper(self, prefill: str, rests: Sequence[str]) -> list[float]:
+        """Divide among rests that begin alike, from where they part."""
+        low, high = min(rests), max(rests)  # what these share, all between them share
+        start = low[: next((i for i, c in enumerate(low) if high[i] != c), len(low))]
+        return self.shares(prefill + start, [rest[len(start) :] for rest in rests])
+
+    def _divide(
+        self, rows: Iterable[Row], prefill: str, rests: Sequence[str], *, inside: bool = False
+    ) -> list[float]:
+        """Give each token's probability to the rests that begin with it."""
+        shares = [0.0] * len(rests)
+        for raw, p in rows:
+            fits = [i for i, rest in enumerate(rests) if rest.encode().startswith(raw)]
+            if not fits or not raw or p < NEGLIGIBLE:
+                continue
+            own = [rests[i] for i in fits]
+            if len(fits) > 1 and is_text(raw):
+                parts = self._deeper(prefill, own)
+            elif len(fits) > 1 and not inside:
+                parts = self._inside(prefill, own)
+            else:
+                parts = [1.0 / len(fits)] * len(fits)
+            for i, part in zip(fits, parts, strict=True):
+                shares[i] += p * part
+        return shares
+
+    def _first(self, prefill: str, rests: Sequence[str]) -> Iterable[Row]:
+        """Return the first token's distribution under a grammar that allows ``rests`` only."""
+        content = self._ask(prefill, rests, max_tokens=1)
+        return rows_of(content[0]) if content else self._unguided(prefill)
+
+    def _unguided(self, prefill: str) -> Iterable[Row]:
+        """Return the first token's distribution before any grammar.
+
+        llama.cpp reports no distribution where the token drawn ends inside a character. Here what
+        is drawn is always the same letter, and what is read is how probable all others were.
+        """
+        content = self._ask(prefill, ["x"], max_tokens=1, post=False, top=TOP_UNGUIDED)
+        for row in content[0]["top_logprobs"]:
+            yield bytes(row["bytes"]), math.exp(row["logprob"])
+
+    def _inside(self, prefill: str, rests: Sequence[str]) -> list[float]:
+        """Divide among rests that begin with the same part of a character.
+
+        A prompt cannot end inside a character, so the character is written whole: llama.cpp tells
+        how probable its last token was. Rests for which that tells nothing get equal parts.
+        """
+        content = self._ask(prefill, rests, max_tokens=4)
+        whole = bytes(content[0]["bytes"]) if content else b""
+        rows = rows_of(content[0]) if content else []
+        last = max((raw for raw, _ in rows if whole.endswith(raw)), key=len, default=whole)
+        start = whole.removesuffix(last)
+        shares = self._divide([(start + raw, p) for raw, p in rows], prefill, rests, inside=True)
+        told = [rest.encode().startswith(start) for rest in rests]
+        total = sum(shares)
+        if not total:
+            return [1.0 / len(rests)] * len(rests)
+        of_told = sum(told) / len(rests)
+        return [
+            share / total * of_told if t else 1.0 / len(rests)
+            for share, t in zip(shares, told, strict=True)
+        ]
+
+    def _ask(
+        self,
+        prefill: str,
+        rests: Sequence[str],
+        max_tokens: int,
+        *,
+        post: bool = True,
+        top: int = TOP,
+    ) -> list[dict[str, Any]]:
+        result = self.model.complete(
             {
-                "messages": [*messages, {"role": "assistant", "content": prefill}],
+                "messages": [*self.messages, {"role": "assistant", "content": prefill}],
                 "grammar": "root ::= " + " | ".join(literal(rest) for rest in rests),
-                "max_tokens": 1,
+                "max_tokens": max_tokens,
                 "logprobs": True,
-                "top_logprobs": TOP,
-                "post_sampling_probs": True,
+                "top_logprobs": top,
+                "post_sampling_probs": post,
                 "temperature": 1.0,
                 "top_k": 0,
                 "top_p": 1.0,
@@ -128,23 +240,14 @@ class LocalModel:
                 "seed": 0,
             }
         )
-        usage["prompt_tokens"] = max(usage["prompt_tokens"], result["usage"]["prompt_tokens"])
-        usage["completion_tokens"] += 1
-        shares = [0.0] * len(rests)
-        whole = [rest.encode() for rest in rests]
-        for row in result["choices"][0]["logprobs"]["content"][0]["top_probs"]:
-            raw, p = bytes(row["bytes"]), float(row["prob"])
-            fits = [i for i, rest in enumerate(whole) if rest.startswith(raw)] if raw else []
-            if not fits or p < NEGLIGIBLE:
-                continue
-            parts = [1.0 / len(fits)] * len(fits)
-            if len(fits) > 1 and is_text(raw):
-                deeper = [whole[i][len(raw) :].decode() for i in fits]
-                parts = self._branch(messages, prefill + raw.decode(), deeper, usage)
-            for i, part in zip(fits, parts, strict=True):
-                shares[i] += p * part
-        total = sum(shares)
-        return [s / total for s in shares] if total else [1.0 / len(rests)] * len(rests)
+        self.prompt_tokens = max(self.prompt_tokens, result["usage"]["prompt_tokens"])
+        self.calls += 1
+        return list((result["choices"][0].get("logprobs") or {}).get("content") or ())
+
+
+def rows_of(entry: Mapping[str, Any]) -> list[Row]:
+    """Return a token's alternatives with their probabilities."""
+    return [(bytes(row["bytes"]), float(row["prob"])) for row in entry["top_probs"]]
 
 
 def spare_threads() -> int:

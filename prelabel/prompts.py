@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,11 +85,11 @@ def make_compiler(
     not render.
     """
     template = load_template(task.name, config.prompt, folder)
-    pool = gold_shots if config.shots.source == "gold" else guideline_shots(guideline, task)
+    in_turns = config.shots.choose != "none" and config.shots.source == "guideline"
+    pool = guideline_shots(guideline, task) if in_turns else gold_shots
     selector = make_selector(config.shots, pool)
-    show = config.shots.choose == "none"  # the examples stand in the turns otherwise
     system = render_system(
-        template, guideline=guideline, rationale=config.rationale, show_examples=show
+        template, guideline=guideline, rationale=config.rationale, show_examples=not in_turns
     )
     static: list[Message] = [{"role": "system", "content": system}]
     compiler = Compiler(template, task, static, selector, config.rationale, ())
@@ -102,21 +103,22 @@ def make_compiler(
 
 
 def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
-    """Return the guideline's own examples as shots, each text once.
+    """Return the guideline's own examples as shots: each label's first, then each one's second, ….
 
-    Raises ``InputError`` for an example whose labels the task cannot hold.
+    A text stands once. Raises ``InputError`` for an example whose labels the task cannot hold.
     """
     shots: dict[str, Shot] = {}
-    for label in guideline.labels:
-        for example in label.examples:
-            try:
-                found = task.match(example.labels or [label.name])
-            except OffListError as error:
-                raise InputError(
-                    f"guideline {guideline.name!r}: label {label.name!r}, example "
-                    f"{shorten(example.text, 40)}: {error}; mend its labels"
-                ) from None
-            shots.setdefault(example.text, Shot({"text": example.text}, found, example.why))
+    columns = [[(label.name, e) for e in label.examples] for label in guideline.labels]
+    rounds = (cell for cells in zip_longest(*columns) for cell in cells if cell)
+    for name, example in rounds:
+        try:
+            found = task.match(example.labels or [name])
+        except OffListError as error:
+            raise InputError(
+                f"guideline {guideline.name!r}: label {name!r}, example "
+                f"{shorten(example.text, 40)}: {error}; mend its labels"
+            ) from None
+        shots.setdefault(example.text, Shot({"text": example.text}, found, example.why))
     return list(shots.values())
 
 

@@ -1,4 +1,4 @@
-"""One call to a provider: its price, its abilities, and what its errors mean.
+"""One call to a provider: its price and its abilities.
 
 The only importer of litellm. litellm takes seconds to import, so nothing here is imported before a
 call, or a question about a model that was never asked before, needs it.
@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prelabel.cache import ResponseCache, cache_key
+from prelabel.cache import ResponseCache
 from prelabel.errors import InputError, PrelabelError
-from prelabel.records import FailureKind
+from prelabel.failures import CallError, call_error
 
 if TYPE_CHECKING:
     from prelabel.project import AnnotatorConfig
@@ -29,30 +29,7 @@ OVERHEAD = 512
 """Tokens that a provider may add to what we send (chat template, schema preamble)."""
 
 
-class CallError(Exception):
-    """A call brought no answer.
-
-    ``again`` says whether another try may help, ``wait`` for how many seconds the provider asked,
-    ``fatal`` that every call will fail so, ``sent`` that it may have been billed all the same.
-    """
-
-    def __init__(
-        self,
-        kind: FailureKind,
-        detail: str,
-        *,
-        again: bool = False,
-        wait: float = 0.0,
-        fatal: bool = False,
-        sent: bool = False,
-    ) -> None:
-        super().__init__(detail)
-        self.kind: FailureKind = kind
-        self.detail = detail
-        self.again, self.wait, self.fatal, self.sent = again, wait, fatal, sent
-
-
-def endpoint_identity(config: AnnotatorConfig) -> str:
+def endpoint_identity(config: AnnotatorConfig, provider: str) -> str:
     """Return what stands behind a model's name: its URL, or the digest of a local file."""
     if config.model.startswith("local/"):
         from prelabel.models import CATALOGUE, file_digest, model_path
@@ -62,8 +39,8 @@ def endpoint_identity(config: AnnotatorConfig) -> str:
         return known.get(name) or file_digest(model_path(name))
     if config.base_url:
         return config.base_url
-    provider = re.sub(r"\W", "_", config.model.split("/")[0]).upper()
-    names = (f"{provider}_API_BASE", f"{provider}_BASE_URL")
+    prefix = re.sub(r"\W", "_", provider).upper()
+    names = (f"{prefix}_API_BASE", f"{prefix}_BASE_URL")
     return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
@@ -71,7 +48,9 @@ def endpoint_identity(config: AnnotatorConfig) -> str:
 def load_litellm() -> Any:
     """Import litellm, which takes seconds, with its network fetches and its chatter off."""
     import logging
+    import warnings
 
+    warnings.filterwarnings("ignore", message="Items? .* on TypedDict class")  # litellm's own
     for name in ("MODEL_COST_MAP", "ANTHROPIC_BETA_HEADERS"):
         os.environ.setdefault(f"LITELLM_LOCAL_{name}", "True")
     import litellm
@@ -114,13 +93,13 @@ def local_completion(kwargs: Mapping[str, Any]) -> Any:
 
 
 def capabilities(model: str, cache: ResponseCache) -> dict[str, Any]:
-    """Return ``mode``, ``logprobs`` and ``cache_control`` of a model.
+    """Return ``provider``, ``mode``, ``logprobs`` and ``cache_control`` of a model.
 
     Kept with the answers, so that a run that only replays does not wait for litellm to load.
     """
     if model.startswith("local/"):
-        return {"mode": "schema", "logprobs": True, "cache_control": False}
-    key = cache_key({"capabilities": model, "litellm": version("litellm")})
+        return {"provider": "local", "mode": "schema", "logprobs": True, "cache_control": False}
+    key = f"able:{model}:{version('litellm')}"  # the colon tells it from an answer
     kept = cache.get(key)
     if kept is None:
         kept = look_up(model)
@@ -146,34 +125,71 @@ def look_up(model: str) -> dict[str, Any]:
     else:
         mode = "json" if "response_format" in params else "text"
     return {
+        "provider": provider,
         "mode": mode,
         "logprobs": "top_logprobs" in params,
         "cache_control": "claude" in name.casefold(),
     }
 
 
+GRACE = 1.0
+"""Seconds after litellm's own timeout, which ends a call more cleanly."""
+
+
+class Price(NamedTuple):
+    """Dollars a token: what is usual, and the most that the provider may take for it."""
+
+    input: float
+    output: float
+    most_input: float
+    most_output: float
+
+
+TEXT_PRICE = re.compile(
+    r"(input|cache_creation_input|cache_read_input|output)_"
+    r"(cost_per_token|token_cost|cost_per_reasoning_token)(_above_\d+k_tokens)?(_priority)?"
+)
+
+
 @cache
-def prices(model: str) -> tuple[float, float] | None:
-    """Return the highest dollars a token of input and output, or None where unknown."""
+def prices(model: str) -> Price | None:
+    """Return what litellm knows of a model's prices, or None where it has none.
+
+    Prices for long prompts, for writing a prompt cache and for priority count as the most.
+    """
     if model.startswith("local/"):
-        return 0.0, 0.0
+        return Price(0.0, 0.0, 0.0, 0.0)
+    litellm = load_litellm()
+    if model.startswith(("ollama/", "ollama_chat/")):  # litellm would ask the server
+        return None if model.endswith("-cloud") else Price(0.0, 0.0, 0.0, 0.0)
     try:
-        info = load_litellm().get_model_info(model)
+        entry = litellm.model_cost[litellm.get_model_info(model)["key"]]
     except Exception:  # noqa: BLE001  litellm raises a bare Exception for an unmapped model
         return None
-    known = [(key, value) for key, value in info.items() if isinstance(value, (int, float))]
-    read = [
-        v for k, v in known if re.match(r"(input|cache_creation_input).*_cost.*token|input_cost", k)
-    ]
-    write = [v for k, v in known if re.match(r"output_cost_per.*token", k)]
-    return (float(max(read)), float(max(write))) if read and write else None
+    rows = [entry, *(entry.get("tiered_pricing") or ())]
+    costs: dict[str, list[float]] = {"input": [], "output": []}
+    for key, cost in (pair for row in rows for pair in row.items()):
+        if cost is not None and TEXT_PRICE.fullmatch(key):
+            costs["output" if key.startswith("output") else "input"].append(float(cost))
+    usual: dict[str, Any] = next((row for row in rows if "input_cost_per_token" in row), {})
+    if usual.get("output_cost_per_token") is None:
+        return None
+    read, write = float(usual["input_cost_per_token"]), float(usual["output_cost_per_token"])
+    return Price(read, write, max(costs["input"]), max(costs["output"]))
+
+
+def full_price(config: AnnotatorConfig) -> Price | None:
+    """Return an annotator's prices, its own settings first."""
+    if config.price:
+        read, write = config.price.input / 1e6, config.price.output / 1e6
+        return Price(read, write, read, write)
+    return prices(config.model)
 
 
 def price_of(config: AnnotatorConfig) -> tuple[float, float] | None:
     """Return dollars a token of input and output for an annotator, or None where unknown."""
-    if config.price:
-        return config.price.input / 1e6, config.price.output / 1e6
-    return prices(config.model)
+    price = full_price(config)
+    return price and (price.input, price.output)
 
 
 def upper_bound(
@@ -183,12 +199,37 @@ def upper_bound(
 
     A token is at least one byte of what is sent, so bytes bound tokens from above.
     """
-    price = price_of(config)
+    price = full_price(config)
     if price is None:
         return None
     sent = json.dumps([messages, params.get("response_format")], ensure_ascii=False)
     tokens = len(sent.encode("utf-8", "surrogatepass")) + OVERHEAD
-    return tokens * price[0] + config.max_tokens * price[1]
+    return tokens * price.most_input + config.max_tokens * price.most_output
+
+
+def cost_of(config: AnnotatorConfig, response: Any) -> float | None:
+    """Return what an answer cost in dollars; None where the price or the usage is not known."""
+    price = full_price(config)
+    usage = getattr(response, "usage", None)
+    if price is None:
+        return None
+    if not price.most_input and not price.most_output:
+        return 0.0
+    if not usage or not usage.prompt_tokens:
+        return None  # a server that does not say what it used
+    if config.price:
+        return float(usage.prompt_tokens * price.input + usage.completion_tokens * price.output)
+    try:  # not litellm's completion_cost: it takes the price of whatever model the answer names
+        parts = load_litellm().cost_per_token(
+            model=config.model,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            usage_object=usage,
+            service_tier=getattr(response, "service_tier", None),
+        )
+    except Exception:  # noqa: BLE001  a paid answer is kept, whatever litellm thinks of its price
+        return None
+    return float(sum(parts))
 
 
 def api_key(config: AnnotatorConfig) -> str | None:
@@ -197,77 +238,53 @@ def api_key(config: AnnotatorConfig) -> str | None:
         return None
     from prelabel.project import expand
 
-    return str(expand(config.api_key.get_secret_value(), f"annotator {config.name!r}: api_key"))
+    return str(expand(config.api_key.get_secret_value(), "api_key"))
 
 
 async def call(
     config: AnnotatorConfig, messages: list[Message], params: Mapping[str, Any], timeout: float
 ) -> dict[str, Any]:
-    """Make one call; return the raw answer with its cost and latency. Raises ``CallError``."""
+    """Make one call; return the raw answer with its cost and latency.
+
+    Raises ``CallError``.
+    """
     litellm = load_litellm()
-    started = time.monotonic()
-    extra: dict[str, Any] = {}
-    if config.model.startswith("local/"):
-        extra = {"threads": config.threads, "context": config.context}
-    if config.price:
-        price = price_of(config)
-        assert price
-        extra |= {"input_cost_per_token": price[0], "output_cost_per_token": price[1]}
     try:
-        response = await litellm.acompletion(
-            model=config.model,
-            messages=messages,
-            base_url=config.base_url,
-            api_key=api_key(config),
-            timeout=timeout,
-            num_retries=0,
-            max_retries=0,
-            **params,
-            **extra,
-        )
-    except asyncio.CancelledError:
-        raise
+        key = api_key(config)
+    except InputError as error:
+        raise CallError("bad_request", str(error), fatal=True) from None
+    started = time.monotonic()
+    local = config.model.startswith("local/")
+    extra = {"threads": config.threads, "context": config.context} if local else {}
+    try:
+        # a server that sends a byte now and then never meets litellm's own timeout
+        async with asyncio.timeout(None if local else timeout + GRACE):
+            response = await litellm.acompletion(
+                model=config.model,
+                messages=messages,
+                base_url=config.base_url,
+                api_key=key,
+                timeout=timeout,
+                num_retries=0,
+                max_retries=0,
+                **params,
+                **extra,
+            )
+    except TimeoutError:
+        detail = f"no whole answer within {timeout:g} s"
+        raise CallError("timeout", detail, again=True, sent=True) from None
     except Exception as error:  # noqa: BLE001  whatever a provider does is an outcome
-        raise call_error(litellm, error) from None
+        raise call_error(litellm, error, key or "") from None
     raw = response.model_dump(exclude_none=True)
     if not raw.get("choices"):
         raise CallError("outage", "an answer without choices", again=True, sent=True)
-    cost = 0.0 if config.model.startswith("local/") else response._hidden_params["response_cost"]  # noqa: SLF001
-    return {"raw": raw, "cost": cost, "latency": time.monotonic() - started, "at": time.time()}
+    latency = time.monotonic() - started
+    return {"raw": raw, "cost": cost_of(config, response), "latency": latency, "at": time.time()}
 
 
-def call_error(litellm: Any, error: Exception) -> CallError:
-    """Name what went wrong with a call."""
-    text = " ".join(str(error).split("\n")[0].split())
-    text = re.sub(r"^(litellm\.)?(\w+Error|Timeout): (\w+: )?(\w+Exception - )?", "", text)[:300]
-    status = getattr(error, "status_code", None)
-    e = litellm.exceptions
-    if isinstance(error, e.Timeout):
-        return CallError("timeout", text, again=True, sent=True)
-    if isinstance(error, e.RateLimitError):
-        if "insufficient_quota" in str(error) or "exceeded your current quota" in str(error):
-            return CallError("rate_limited", f"no quota left: {text}", fatal=True)
-        return CallError("rate_limited", text, again=True, wait=retry_after(error))
-    if isinstance(error, e.ContentPolicyViolationError) or "content_policy" in str(error):
-        return CallError("refused", text)
-    if isinstance(error, (e.AuthenticationError, e.PermissionDeniedError, e.NotFoundError)):
-        return CallError("bad_request", f"{status}: {text}", fatal=True)
-    if isinstance(error, (e.BadRequestError, e.UnprocessableEntityError)):
-        return CallError("bad_request", text)
-    return CallError(
-        "outage", text, again=True, sent="Connection error" in text, wait=retry_after(error)
-    )
-
-
-def retry_after(error: Exception) -> float:
-    """Return the seconds a provider asked to wait, or 0."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    try:
-        return max(0.0, float(headers.get("retry-after") or 0))
-    except ValueError:
-        from email.utils import parsedate_to_datetime
-
-        try:
-            return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-        except ValueError:
-            return 0.0
+async def close_clients() -> None:
+    """Close litellm's connections, which belong to the running event loop."""
+    if load_litellm.cache_info().currsize:
+        litellm = load_litellm()
+        await litellm.close_litellm_async_clients()
+        litellm.in_memory_llm_clients_cache.flush_cache()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from prelabel.decide import DecisionRule, check_rule, restrict
 from prelabel.records import Annotation, Consensus, Routed
+from prelabel.tasks import OffListError
 
 if TYPE_CHECKING:
+    from prelabel.tasks import Task
     from prelabel.votes import Evidence
 
 
@@ -22,7 +24,7 @@ def route_one(evidence: Evidence, rule: DecisionRule, item_id: str) -> Routed:
     """Route one item."""
     ballot = restrict(evidence.ballot(item_id), rule.annotators)
     consensus = rule.consensus(ballot, evidence.task)
-    reasons = why_review(consensus, rule)
+    reasons = why_review(consensus, rule) + not_allowed(consensus, evidence.task)
     if reasons:
         own = [a for a in evidence.items[item_id] if a.annotator in rule.annotators]
         reasons += missing_votes(own, evidence, len(rule.annotators))
@@ -38,8 +40,18 @@ def why_review(consensus: Consensus, rule: DecisionRule) -> list[str]:
         units = ", ".join(unit for unit in consensus.tied if unit)
         reasons.append(f"tie: {units}" if units else "tie")
     elif consensus.agreement is not None and consensus.agreement < rule.min_agreement:
-        reasons.append(f"low agreement: {consensus.agreement:.2f} below {rule.min_agreement:.2f}")
+        reasons.append(f"low agreement: {consensus.agreement:.3g} below {rule.min_agreement:.3g}")
     return reasons
+
+
+def not_allowed(consensus: Consensus, task: Task) -> list[str]:
+    """Say why the guideline forbids a consensus, though it may allow each vote: too many labels."""
+    if consensus.label is not None:
+        try:
+            task.match(consensus.label)
+        except OffListError as error:
+            return [f"not allowed: {error}"]
+    return []
 
 
 def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) -> list[str]:

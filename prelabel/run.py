@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from prelabel.budget import Budget
 from prelabel.cache import ResponseCache
 from prelabel.errors import FatalModelError, InputError
 from prelabel.ledger import Ledger
-from prelabel.provider import price_of
+from prelabel.pace import StoppedError
+from prelabel.provider import close_clients, price_of
 from prelabel.records import Annotation, Item
 
 if TYPE_CHECKING:
@@ -81,25 +82,48 @@ class Run:
         self.project, self.ledger, self.cache = project, ledger, cache
         self.budget = Budget(max_cost, lambda: cache.spent + cache.unconfirmed)
         self.status = RunStatus(0, spent_before=cache.spent)
-        self.stopping = asyncio.Event()
+        cache.give_up_held()  # of a run that was killed
+        self.stopping, self.finished = asyncio.Event(), asyncio.Event()
+        self.asked = False
         self.started = time.monotonic()
         self.waiting: list[tuple[Annotation, Item]] = []
         self.report: Callable[[RunStatus], None] = lambda _status: None
 
+    def ask_to_stop(self) -> None:
+        """Begin no more calls; those in flight finish."""
+        self.asked = True
+        self.stopping.set()
+
+    async def annotators(self, ready: Sequence[LLMAnnotator], limit: int | None) -> None:
+        """Label with all annotators; write on the way, and what is left at the end."""
+        flusher = asyncio.create_task(self.flusher())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for lane in lanes(ready):
+                    group.create_task(self.lane(lane, limit))
+        except BaseExceptionGroup as errors:
+            raise first_of(errors) from None
+        finally:
+            self.finished.set()
+            await flusher
+
+    async def lane(self, lane: Sequence[LLMAnnotator], limit: int | None) -> None:
+        """Let annotators that share the cores work one after the other."""
+        for one in lane:
+            await self.annotator(one, limit)
+
     async def annotator(self, one: LLMAnnotator, limit: int | None) -> None:
         """Label all that one annotator has not labeled yet."""
+        one.llm.pace.stopping = self.stopping
         stream = self.todo(one, limit)
         own = _Health(one.config.name)
         width = one.config.concurrency or (
             1 if one.config.model.startswith("local/") else self.project.config.run.concurrency
         )
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(width):
-                    group.create_task(self.worker(one, stream, own))
-        except* FatalModelError as errors:
-            self.status.fatal = True
-            self.status.stopped.append(str(errors.exceptions[0]))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(width):
+                group.create_task(self.worker(one, stream, own))
+        self.status.fatal |= own.fatal
         if own.reason:
             self.status.stopped.append(own.reason)
 
@@ -108,7 +132,13 @@ class Run:
         for n, item in enumerate(stream):
             if self.stopping.is_set() or self.budget.full or own.reason:
                 return
-            annotation = await one.annotate(item)
+            try:
+                annotation = await one.annotate(item)
+            except FatalModelError as error:  # the calls in flight finish
+                own.reason, own.fatal = str(error), True
+                return
+            except StoppedError:
+                return
             own.heard(annotation)
             self.waiting.append((annotation, item))
             if n % 50 == 49:
@@ -124,9 +154,13 @@ class Run:
 
     async def flusher(self) -> None:
         """Write what is finished, four times a second, and only then count it."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
+        try:
+            while not self.finished.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.finished.wait(), FLUSH_SECONDS)
+                await self.flush()
+        finally:
+            self.stopping.set()  # where nothing can be written, nothing is bought
 
     async def flush(self) -> None:
         """Write what is finished, then count it."""
@@ -145,22 +179,48 @@ class Run:
         self.status.seconds = time.monotonic() - self.started
         self.report(self.status)
 
+    def end(self, max_cost: float | None) -> None:
+        """Say why the run ended before its end."""
+        if self.budget.full:
+            lost = self.cache.unconfirmed
+            self.status.stopped.append(
+                f"the budget of ${max_cost:g} has no room for the next call "
+                f"(${self.cache.spent:.6f} spent"
+                + (f", up to ${lost:.6f} unconfirmed" if lost else "")
+                + "); raise --max-cost and run the same command again"
+            )
+        elif self.asked and self.status.done < self.status.total:
+            self.status.stopped.append("on request; run the same command again to continue")
+
 
 class _Health:
-    """Notices that a provider is down, so that a run does not wait through thousands of items."""
+    """Notices that a provider is down, so that a run does not wait through thousands of items.
+
+    So does a request that is refused for the same reason every time: a setting is wrong.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.in_a_row = 0
-        self.reason = ""
+        self.last = ""
+        self.reason, self.fatal = "", False
 
     def heard(self, annotation: Annotation) -> None:
-        self.in_a_row = self.in_a_row + 1 if annotation.failure in LATER else 0
+        said = f"{annotation.failure}: {annotation.detail}"
+        same = annotation.failure == "bad_request" and self.last in ("", said)
+        self.in_a_row = self.in_a_row + 1 if annotation.failure in LATER or same else 0
+        self.last = said
         if self.in_a_row >= GIVE_UP and not self.reason:
+            advice = "check its settings" if same else "run the same command again later"
             self.reason = (
-                f"annotator {self.name!r}: {GIVE_UP} failures in a row, the last: "
-                f"{annotation.failure}: {annotation.detail}; run the same command again later"
+                f"annotator {self.name!r}: {GIVE_UP} failures in a row, the last: {said}; {advice}"
             )
+
+
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in a group of groups."""
+    error = errors.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def label_async(
@@ -195,28 +255,16 @@ async def label_async(
         run.status.total = total * len(configs)
         run.report = report or run.report
         if stop:
-            stop(run.stopping.set)
+            stop(run.ask_to_stop)
         ready = [LLMAnnotator(project, config, cache, run.budget) for config in configs]
         for one in ready:
             ledger.add_annotator(one.id, one.config.name, "llm", settings_of(one.config))
-        flusher = asyncio.create_task(run.flusher())
         try:
-            await asyncio.gather(*(_lane(run, lane, limit) for lane in lanes(ready)))
+            await run.annotators(ready, limit)
         finally:
-            flusher.cancel()
-            await run.flush()
-        if run.budget.full:
-            run.status.stopped.append(
-                f"the budget of ${max_cost:.2f} is used up (${cache.spent:.4f} spent"
-                + (f", up to ${cache.unconfirmed:.4f} unconfirmed" if cache.unconfirmed else "")
-                + "); raise --max-cost and run the same command again"
-            )
+            await close_clients()
+        run.end(max_cost)
         return run.status
-
-
-async def _lane(run: Run, lane: Sequence[LLMAnnotator], limit: int | None) -> None:
-    for one in lane:
-        await run.annotator(one, limit)
 
 
 def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
@@ -232,20 +280,20 @@ def opened(project: Project) -> Iterator[tuple[Ledger, ResponseCache]]:
 
     lock = filelock.FileLock(project.state / "run.lock", timeout=0)
     try:
-        with lock:
-            ledger = Ledger(project.state / "ledger.sqlite")
-            cache = ResponseCache(project.state / "cache", ledger.account)
-            try:
-                yield ledger, cache
-            finally:
-                cache.close()
-                ledger.close()
+        held = lock.acquire()
     except filelock.Timeout:
         raise InputError(
             f"{project.state}: another run is writing here; wait for it, or stop it"
         ) from None
-    except OSError as error:
-        raise InputError(f"{project.state}: {error.strerror or error}; is it writable?") from None
+    except (OSError, NotImplementedError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{project.state}: {why}; is it writable?") from None
+    with (
+        held,
+        closing(Ledger(project.state / "ledger.sqlite")) as ledger,
+        closing(ResponseCache(project.state / "cache", ledger.account)) as cache,
+    ):
+        yield ledger, cache
 
 
 def label(project: Project, annotators: Sequence[str] = (), **options: Any) -> RunStatus:

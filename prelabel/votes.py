@@ -99,7 +99,9 @@ def current_annotators(
     for name in wanted:
         if name not in names.values():
             known = ", ".join(names.values()) or "none"
-            raise InputError(f"annotator {name!r} has no annotations; there are: {known}")
+            raise InputError(
+                "; ".join([f"annotator {name!r} has no annotations; there are: {known}", *notes])
+            )
     if wanted:
         names = {key: name for key, name in names.items() if name in wanted}
     return names, notes
@@ -144,6 +146,17 @@ def gold_table(task: Task, gold: Iterable[Gold]) -> pd.DataFrame:
 
     rows = [(g.item_id, unit, v) for g in gold for unit, v in task.votes(g.label).items()]
     return pd.DataFrame(rows, columns=["item", "unit", "value"])
+
+
+def missing_gold(evidence: Evidence, gold: Iterable[Gold]) -> tuple[str, ...]:
+    """Say in one note that gold is of items that the project lacks: it scores nobody."""
+    missing = [g.item_id for g in gold if g.item_id not in evidence.items]
+    if not missing:
+        return ()
+    are = "label is" if len(missing) == 1 else "labels are"
+    return (
+        f"{len(missing)} gold {are} of items that are not in the project, the first {missing[0]!r}",
+    )
 
 
 def _each(evidence: Evidence) -> Iterable[Annotation]:

@@ -39,6 +39,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     reset: str = ""  # "before" or "after" reading the request, "half" way through the answer
+    trickle: float = 0.0  # seconds between the bytes of the answer
     null: bool = False
     usage: bool = True
 
@@ -82,6 +83,7 @@ BEHAVIOURS: dict[str, Callable[[], Reply]] = {
     "unavailable": lambda: Reply(status=503, body=error("overloaded", "overloaded_error")),
     "overloaded": lambda: Reply(status=529, body=error("overloaded", "overloaded_error")),
     "hang": lambda: Reply(delay=60),
+    "trickle": lambda: Reply(trickle=0.2),
     "reset": lambda: Reply(reset="after"),
     "half": lambda: Reply(reset="half"),
     "error_200": lambda: Reply(body=error("upstream is down", "server_error")),
@@ -152,13 +154,16 @@ class Wire:
         self.calls[text] += 1
         self.times.append((monotonic(), text))
         if self.keep_requests:
-            self.requests.append({"body": body, "headers": dict(request.headers)})
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            self.requests.append({"body": body, "headers": headers})
         self.flying += 1
         self.peak = max(self.peak, self.flying)
         try:
             reply = self.script(text, n)
             await asyncio.sleep(reply.delay or self.delay)
             return await self.send(request, body, text, reply)
+        except ConnectionResetError:  # whoever asked is gone
+            return web.Response()
         finally:
             self.flying -= 1
 
@@ -170,13 +175,18 @@ class Wire:
             assert request.transport
             request.transport.abort()
             return web.Response()
-        made = reply.body if reply.body is not None else self.answer(request.path, body, text, reply)
+        made = (
+            reply.body if reply.body is not None else self.answer(request.path, body, text, reply)
+        )
         raw = made if isinstance(made, str) else json.dumps(made)
         kind = "text/html" if isinstance(made, str) else "application/json"
         data = raw.encode()
         response = web.StreamResponse(status=reply.status, headers=reply.headers)
         response.content_type, response.content_length = kind, len(data)
         await response.prepare(request)
+        for byte in data if reply.trickle else b"":
+            await response.write(bytes([byte]))
+            await asyncio.sleep(reply.trickle)
         await response.write(data[: len(data) // 2] if reply.reset else data)
         if reply.reset:
             assert request.transport
@@ -287,7 +297,11 @@ def logprobs(content: str) -> list[dict[str, Any]]:
     rows = []
     for piece in re.findall(r'"\w+|\w+|[^"\w]+|"', content):
         other = {'"toxic': '"not_toxic', '"not_toxic': '"toxic'}.get(piece)
-        row = {"token": piece, "bytes": list(piece.encode()), "logprob": -0.2231435513 if other else 0}
+        row = {
+            "token": piece,
+            "bytes": list(piece.encode()),
+            "logprob": -0.2231435513 if other else 0,
+        }
         tops = [dict(row)]
         if other:
             tops.append({"token": other, "bytes": list(other.encode()), "logprob": -1.6094379124})
@@ -296,9 +310,7 @@ def logprobs(content: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def serving(
-    script: Callable[[str, int], Reply] = by_mark, *, delay: float = 0.0
-) -> Iterator[Wire]:
+def serving(script: Callable[[str, int], Reply] = by_mark, *, delay: float = 0.0) -> Iterator[Wire]:
     """Run the server in a thread."""
     wire = Wire(script, delay=delay)
     loop = asyncio.new_event_loop()
@@ -311,10 +323,17 @@ def serving(
         wire.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         up.set()
 
+    async def stop() -> None:
+        await runner.cleanup()
+        hanging = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
     def run() -> None:
-        loop.create_task(start())
+        loop.run_until_complete(start())
         loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
+        loop.run_until_complete(stop())
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,20 @@ def read_gold(folder: Path, config: GoldConfig, task: Task) -> list[Gold]:
             raise InputError(f"{where}: gold label {error}; mend it or the guideline") from None
         found.append(Gold(item, label, optional(row, config.split), author))
     return found
+
+
+def one_each(gold: Iterable[Gold]) -> list[Gold]:
+    """Return one gold label an item. Raises ``InputError`` where authors differ."""
+    found: dict[str, Gold] = {}
+    for g in gold:
+        first = found.setdefault(g.item_id, g)
+        if first.label != g.label:
+            authors = f"{first.author or 'one author'!r} and {g.author or 'another'!r}"
+            raise InputError(
+                f"gold: item {g.item_id!r} has different labels by {authors}; "
+                "settle it, and keep one label"
+            )
+    return list(found.values())
 
 
 def need_columns(where: str, row: Row, columns: Sequence[str]) -> None:

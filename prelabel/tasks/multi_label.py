@@ -44,8 +44,12 @@ class MultiLabel:
         for i, name in enumerate(self.labels):  # an alias may be any text, a field name may not
             fields[f"label_{i}"] = (bool, Field(alias=name))
         config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
-        named: Any = model_validator(mode="before")(self._named)
-        return create_model("Answer", __config__=config, __validators__={"named": named}, **fields)
+
+        def named(_model: type[BaseModel], data: Any) -> Any:
+            return self._named(data)
+
+        validator: Any = model_validator(mode="before")(classmethod(named))  # type: ignore[arg-type]
+        return create_model("Answer", __config__=config, __validators__={"n": validator}, **fields)
 
     def _named(self, data: Any) -> Any:
         """Put a label's name for each key that spells it otherwise (case, NFD, alias)."""
