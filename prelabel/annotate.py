@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prelabel.llm import LLM, Answer
-from prelabel.logprobs import label_distribution
 from prelabel.prompts import make_compiler, template_hash
 from prelabel.records import Annotation, Item, content_hash
 
@@ -36,7 +35,6 @@ class LLMAnnotator:
         self.guideline_hash = project.guideline.hash
         self.compiler = compiler_of(project, config)
         self.id = annotator_id(config, self.compiler)
-        self.choices = self.task.choices()
         model = self.task.response_model(rationale=config.rationale)
         self.llm = LLM(
             config, project.config.run, self.compiler.static, model, self.task.read, cache, budget
@@ -68,7 +66,7 @@ class LLMAnnotator:
             return common | {"outcome": "failed", "failure": answer.failure}
         if answer.abstained:
             return common | {"outcome": "abstained"}
-        found = label_distribution(answer.tokens, self.choices) if answer.tokens else None
+        found = self.task.distribution(answer.tokens) if answer.tokens else None
         return common | {"outcome": "labeled", "label": answer.value, "distribution": found or None}
 
 

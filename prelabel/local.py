@@ -1,6 +1,6 @@
 """The embedded model: llama.cpp in this process, answering like a chat-completions server.
 
-Where all that the answer leaves open are closed choices (a label, a yes or no for each label), the
+Where all that the answer leaves open are closed choices (a label, a list of labels), the
 wrapper is not generated token by token: at each choice the model is asked once for its
 distribution over the values, under a grammar that allows nothing else. That is several times
 faster, and gives the whole label distribution instead of one sample.
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prelabel.errors import InputError, MissingExtraError
 
@@ -84,20 +84,17 @@ class LocalModel:
             raise LocalModelError(int(error.get("code", 500)), str(error.get("message", error)))
         return result
 
-    def _choose(self, body: dict[str, Any], fields: dict[str, list[str]]) -> dict[str, Any]:
+    def _choose(self, body: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
         """Decide one choice after the other; return the answer with a token a choice."""
         asked = Branches(self, body["messages"])
         text, separator = "", "{"
         tokens: list[dict[str, Any]] = []
-        for key, surfaces in fields.items():
+        for key, field in fields.items():
             head = f"{separator}{json.dumps(key, ensure_ascii=False)}:"
-            quoted = surfaces[0].startswith('"')
-            lead = ' "' if quoted else ""  # the tokens a model itself would write
-            rests = [s[1:] if quoted else f" {s}" for s in surfaces]
-            shares = asked.shares(text + head + lead, rests)
-            best = max(range(len(rests)), key=shares.__getitem__)
-            tokens += [token(head + lead, 1.0), token(rests[best], shares[best], rests, shares)]
-            text += head + lead + rests[best]
+            choose = asked.choose_many if field.many else asked.choose_one
+            chosen = choose(text + head, field.surfaces)
+            tokens += [token(head, 1.0), *chosen]
+            text += head + "".join(part["token"] for part in chosen)
             separator = ", "
         tokens.append(token("}", 1.0))
         message = {"role": "assistant", "content": text + "}"}
@@ -135,6 +132,33 @@ class Branches:
             "completion_tokens": self.calls,
             "total_tokens": total,
         }
+
+    def choose_one(self, prefill: str, surfaces: Sequence[str]) -> list[dict[str, Any]]:
+        """Choose one value; return the answer's tokens with it."""
+        quoted = surfaces[0].startswith('"')
+        lead = ' "' if quoted else ""  # the tokens a model itself would write
+        rests = [s[1:] if quoted else f" {s}" for s in surfaces]
+        return [token(lead, 1.0), self._likeliest(prefill + lead, rests)]
+
+    def choose_many(self, prefill: str, surfaces: Sequence[str]) -> list[dict[str, Any]]:
+        """Choose values for a list until its end is likelier than any that is left."""
+        tokens: list[dict[str, Any]] = []
+        left, text = list(surfaces), ""
+        while left:
+            lead, end = (", ", "]") if tokens else (" [", " []")
+            tokens.append(self._likeliest(prefill + text, [*(lead + s for s in left), end]))
+            if tokens[-1]["token"] == end:
+                return tokens
+            text += tokens[-1]["token"]
+            left.remove(tokens[-1]["token"].removeprefix(lead))
+        return [*tokens, token("]", 1.0)]
+
+    def _likeliest(self, prefill: str, rests: Sequence[str]) -> dict[str, Any]:
+        """Return the likeliest continuation as a token whose alternatives are the others."""
+        shares = self.shares(prefill, rests)
+        best = max(range(len(rests)), key=shares.__getitem__)
+        chosen: dict[str, Any] = token(rests[best], shares[best], rests, shares)
+        return chosen
 
     def shares(self, prefill: str, rests: Sequence[str]) -> list[float]:
         """Return the probability of each of ``rests`` to follow ``prefill``; they sum to 1.
@@ -283,14 +307,23 @@ def token(text: str, p: float, rests: Sequence[str] = (), shares: Sequence[float
     return row(text, p) | {"top_logprobs": [row(r, s) for r, s in zip(rests, shares, strict=True)]}
 
 
-def closed_choices(schema: dict[str, Any]) -> dict[str, list[str]] | None:
-    """Return ``{key: [JSON text of each value]}`` if an answer is nothing but closed choices."""
-    fields: dict[str, list[str]] = {}
+class Field(NamedTuple):
+    """A field of closed choices: the JSON texts of its values, and whether it is a list of them."""
+
+    surfaces: list[str]
+    many: bool = False
+
+
+def closed_choices(schema: dict[str, Any]) -> dict[str, Field] | None:
+    """Return the fields of an answer by key if it is nothing but closed choices, else None."""
+    fields: dict[str, Field] = {}
     for key, part in (schema.get("properties") or {}).items():
+        values = part.get("items", {}) if part.get("type") == "array" else part
         if part.get("type") == "boolean":
-            fields[key] = ["true", "false"]
-        elif part.get("type") == "string" and part.get("enum"):
-            fields[key] = [json.dumps(value, ensure_ascii=False) for value in part["enum"]]
+            fields[key] = Field(["true", "false"])
+        elif values.get("type") == "string" and values.get("enum"):
+            texts = [json.dumps(value, ensure_ascii=False) for value in values["enum"]]
+            fields[key] = Field(texts, many=values is not part)
         else:
             return None
     return fields or None

@@ -16,6 +16,9 @@ from typing import Any
 
 from prelabel.records import Distribution, Value
 
+LIST_ENTRY = re.compile(rb'\s*,?\s*"(?:[^"\\]|\\.)*"')
+COMMA = re.compile(rb"^\s*,\s*")
+
 Choices = Mapping[str, tuple[str, Mapping[str, Value]]]
 
 
@@ -39,6 +42,37 @@ def label_distribution(tokens: Sequence[Mapping[str, Any]], choices: Choices) ->
         if total > 0:
             found[unit] = {v: mass.get(v, 0.0) / total for v in surfaces.values()}
     return found
+
+
+def list_distribution(
+    tokens: Sequence[Mapping[str, Any]], key: str, labels: Sequence[str]
+) -> Distribution:
+    """Return ``{label: {True: p, False: 1 - p}}`` for an answer that lists labels under ``key``.
+
+    At each step of the list, from its first entry to its closing bracket, a label had some
+    probability to come next; p is the probability that it came at one step or another.
+    """
+    spans = token_spans(tokens)
+    text = b"".join(token_bytes(t) for t in tokens)
+    start = value_start(text, key)
+    at = -1 if start is None else text.find(b"[", start) + 1
+    if at <= 0:
+        return {}
+    absent = dict.fromkeys(labels, 1.0)
+    quoted = {json.dumps(name, ensure_ascii=False).encode().lower(): name for name in labels}
+    comma = b""
+    while True:
+        surfaces: dict[bytes, Value] = {comma + text: name for text, name in quoted.items()}
+        mass = walk(tokens, spans, at, surfaces | {b"]": ""})
+        total = sum(mass.values())
+        if not total:
+            return {}
+        for name in labels:
+            absent[name] *= 1.0 - mass.get(name, 0.0) / total
+        entry = LIST_ENTRY.match(text, at)
+        if not entry:
+            return {name: {True: 1.0 - p, False: p} for name, p in absent.items()}
+        at, comma = entry.end(), b","
 
 
 def value_start(text: bytes, key: str) -> int | None:
@@ -113,5 +147,5 @@ def fitting(raw: bytes, lead: bytes, so_far: bytes, surfaces: Mapping[bytes, Val
     """Return the values whose text agrees with what was written so far and then ``raw``."""
     if not raw.startswith(lead):
         return []
-    text = (so_far + raw[len(lead) :]).lstrip().lower()
+    text = COMMA.sub(b",", so_far + raw[len(lead) :]).lstrip().lower()
     return [v for s, v in surfaces.items() if s.startswith(text) or text.startswith(s)]

@@ -35,8 +35,9 @@ class Pace:
 
     async def enter(self, until: float) -> None:
         """Wait for one's own time, that of all, and room. Raises ``StoppedError``."""
+        behind = 0.0 if until else 2 * POLL_SECONDS  # those that failed before go first
         while not self.stopping.is_set():
-            wait = max(until, self.resume_at) - time.monotonic()
+            wait = max(until, self.resume_at + behind) - time.monotonic()
             if wait <= 0 and self.in_flight < self.allowed:
                 self.in_flight += 1
                 return

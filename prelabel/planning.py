@@ -133,8 +133,8 @@ def _mean_tokens(one: LLMAnnotator, prompts: Sequence[list[dict[str, Any]]]) -> 
 
 
 def _shortest_answer(one: LLMAnnotator) -> int:
-    votes = dict.fromkeys(one.choices, one.task.values()[0])
-    return max(1, len(json.dumps(one.task.answer(one.task.from_votes(votes)))) // 4)
+    label = one.task.match([one.task.guideline.label_names[0]])
+    return max(1, len(json.dumps(one.task.answer(label))) // 4)
 
 
 def as_text(messages: Sequence[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ task type is one small file here and works with every aggregator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from prelabel.errors import InputError
@@ -33,6 +33,7 @@ class Task(Protocol):
 
     name: str
     level: Level
+    guideline: Guideline
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
         """Return the model of an annotator's answer, its JSON Schema naming the allowed values."""
@@ -53,11 +54,10 @@ class Task(Protocol):
     def answer(self, label: Label) -> dict[str, Any]:
         """Return the JSON object an annotator should have answered for ``label``."""
 
-    def choices(self) -> Mapping[str, tuple[str, Mapping[str, Value]]]:
-        """Say where values stand in an answer: ``{unit: (JSON key, {surface: value})}``.
+    def distribution(self, tokens: Sequence[Mapping[str, Any]]) -> Distribution:
+        """Return what an answer's tokens and their alternatives say of each unit.
 
-        Surfaces are the JSON texts of the values, quotes included. Empty where a task's answers
-        are not closed choices.
+        ``tokens`` is the ``logprobs.content`` of a chat completion; empty where they say nothing.
         """
 
     def values(self) -> tuple[Value, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from prelabel.guideline import ABSTAIN, fold
-from prelabel.records import Label, Value, Votes
+from prelabel.logprobs import label_distribution
+from prelabel.records import Distribution, Label, Value, Votes
 from prelabel.tasks import AbstainedError, Level, OffListError, shorten
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class Classification:
         """Return ``{"label": name}``."""
         return {"label": label}
 
-    def choices(self) -> Mapping[str, tuple[str, Mapping[str, Value]]]:
-        """Return the one unit, its key ``label`` and the quoted label names."""
-        return {"": ("label", {json.dumps(n, ensure_ascii=False): n for n in self.labels})}
+    def distribution(self, tokens: Sequence[Mapping[str, Any]]) -> Distribution:
+        """Return the probability of each label."""
+        names: dict[str, Value] = {json.dumps(n, ensure_ascii=False): n for n in self.labels}
+        return label_distribution(tokens, {"": ("label", names)})
 
     def values(self) -> tuple[Value, ...]:
         """Return the label names."""
