@@ -20,7 +20,14 @@ from prelabel.records import Annotation, Consensus, Item, Routed, Usage, content
 from prelabel.routing import route_all
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
-from prelabel.votes import Evidence, gather, gold_table, outcome_table, vote_table
+from prelabel.votes import (
+    Evidence,
+    gather,
+    gold_table,
+    missing_gold,
+    outcome_table,
+    vote_table,
+)
 
 if TYPE_CHECKING:
     from prelabel.project import Project
@@ -115,7 +122,7 @@ def score(
         together[0] if together else None,
         len(gold),
         used.pop() or None if len(used) == 1 else None,
-        evidence.notes,
+        (*evidence.notes, *missing_gold(evidence, gold)),
     )
 
 

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from prelabel.reliability import Agreement
 
 SETTINGS = """\
-# Made by `prelabel demo`: two annotators of one model, with different prompts.
+# Made by `prelabel demo`: two annotators of one model, with different examples in the prompt.
 guideline: guideline.yaml
 items: {{path: items.jsonl}}
 gold: {{path: gold.jsonl}}
 annotators:
-  - name: brief
+  - name: few
     model: {model}
     prompt: brief
-  - name: shots
+    shots: {{choose: diverse, k: {few}}}
+  - name: more
     model: {model}
     prompt: brief
-    shots: {{choose: diverse, k: {shots}, source: guideline}}
+    shots: {{choose: diverse, k: {more}, seed: 1}}
 decide:
   aggregate: distribution   # label probabilities, corrected for each annotator's bias
   min_agreement: 0.66
@@ -57,7 +58,7 @@ def demo(
     copy_evalset(evalset, to)
     labels = load_labels(to)
     (to / CONFIG_NAME).write_text(
-        SETTINGS.format(model=model, shots=max(4, labels)), encoding="utf-8"
+        SETTINGS.format(model=model, few=labels, more=2 * labels), encoding="utf-8"
     )
     project = load_project(to)
     watch(project, limit=limit)
@@ -97,6 +98,8 @@ def verdict(result: DemoResult) -> list[str]:
     most = max(row.support for row in best.labels)
     always = most / best.labeled if best.labeled else 0.0
     right, judged = result.accepted_right
+    found = [row for row in best.labels if row.recall.value is not None]
+    worst = min(found, key=lambda row: row.recall.value or 0.0)
     return [
         (
             f"{result.model}: the consensus is right on {best.accuracy:.0%} of {best.labeled} gold "
@@ -106,6 +109,7 @@ def verdict(result: DemoResult) -> list[str]:
             f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
             f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
         ),
+        f"It fails most on {worst.label!r}: recall {worst.recall:.0%} of {worst.support} gold items.",
         (
             "A small model is good for trying things out, not for labels that matter: "
             "prelabel demo --model openai/gpt-4o-mini (or any LiteLLM model) does the same with it."

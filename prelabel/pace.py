@@ -60,6 +60,6 @@ class Pace:
         until = now + min(wait, LONGEST_PAUSE)
         if error.kind == "rate_limited" and now >= self.resume_at:  # once for those in flight
             self.allowed = max(1.0, min(self.allowed, self.in_flight) / 2)
-        if error.kind == "rate_limited" or error.wait:
-            self.resume_at = max(self.resume_at, until)
+        if error.kind == "rate_limited" or error.wait:  # without a word, others wait a little
+            self.resume_at = max(self.resume_at, until if error.wait else min(until, now + 1.0))
         return until

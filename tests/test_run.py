@@ -318,3 +318,23 @@ def test_a_folder_that_is_read_only_is_one_line(tmp_path: Path, wire: w.Wire, th
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1, done.stdout
     assert ".prelabel" in done.stdout
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}])
+def test_a_provider_that_allows_little_is_asked_less(
+    tmp_path: Path, wire: w.Wire, headers: dict[str, str]
+) -> None:
+    granted: list[float] = []
+
+    def script(_text: str, _n: int) -> w.Reply:
+        now = time.monotonic()
+        if sum(now - at < 0.5 for at in granted) >= 5:
+            return w.Reply(status=429, body=w.error("slow down", "rate"), headers=headers)
+        granted.append(now)
+        return w.Reply()
+
+    wire.script, wire.delay = script, 0.01
+    project = p.make_project(tmp_path, texts(30), [p.openai_like(wire)], retries=5)
+    status = label(project)
+    assert status.outcomes["labeled"] >= 28
+    assert sum(wire.calls.values()) < 120  # 16 at once would ask far more often
