@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-REFUSALS = 5
-
 
 class Budget:
     """Keeps what calls in flight may cost beside what was spent.
 
     ``spent`` returns the dollars already gone, unconfirmed ones included; ``limit`` None means no
     cap. ``reserve`` waits while calls in flight may still turn out cheap enough, and says no when
-    nothing in flight could change the answer. ``full`` is set after ``REFUSALS`` noes in a row: one
-    item that is too dear says nothing of the others.
+    nothing in flight could change the answer. One item that is too dear says nothing of the others.
     """
 
     def __init__(self, limit: float | None, spent: Callable[[], float]) -> None:
         self.limit = limit
         self.spent = spent
         self.reserved = 0.0
-        self.refused = 0
         self._settled = asyncio.Condition()
 
     async def reserve(self, bound: float) -> bool:
@@ -34,17 +30,10 @@ class Budget:
         async with self._settled:
             while self.spent() + self.reserved + bound > self.limit:
                 if self.reserved <= 0 or self.spent() + bound > self.limit:
-                    self.refused += 1
                     return False
                 await self._settled.wait()
             self.reserved += bound
-            self.refused = 0
             return True
-
-    @property
-    def full(self) -> bool:
-        """Say whether to stop, since nothing fits any more."""
-        return self.refused >= REFUSALS
 
     async def settle(self, bound: float) -> None:
         """Free what was set aside; what the call really cost is in ``spent`` by now."""

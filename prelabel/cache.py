@@ -21,6 +21,9 @@ from diskcache.core import MODE_PICKLE
 
 from prelabel.errors import InputError
 
+COMPRESS_ABOVE = 2000
+"""Bytes; setting up to compress costs half a millisecond, and gains little on a short answer."""
+
 PICO = 10**12
 """Dollars are counted in whole 10^-12 parts, so that sums are exact."""
 
@@ -89,7 +92,7 @@ class ResponseCache:
                 return None
             if not isinstance(data, bytes):
                 raise TypeError("an answer is not bytes")
-            reply: dict[str, Any] = json.loads(zlib.decompress(data))
+            reply: dict[str, Any] = json.loads(data if data[:1] == b"{" else zlib.decompress(data))
             return reply
 
     def put(
@@ -99,7 +102,9 @@ class ResponseCache:
 
         An answer of unknown cost, bought at a known price, may have cost what was held.
         """
-        data = zlib.compress(json.dumps(reply, ensure_ascii=False).encode(errors="replace"), 1)
+        data = json.dumps(reply, ensure_ascii=False).encode(errors="replace")
+        if len(data) > COMPRESS_ABOVE:
+            data = zlib.compress(data, 1)
         with self._explained("written"), self._cache.transact():
             self._cache.set(key, data)
             self._count("spent", picos(cost or 0.0))

@@ -183,10 +183,10 @@ def label(
 
     Example: prelabel label --limit 100 --max-cost 2.50
     """
-    from prelabel import screen
     from prelabel.project import load_project
+    from prelabel.watch import watched_label
 
-    status = screen.watched_label(
+    status = watched_label(
         load_project(project), annotator or (), limit=limit, max_cost=max_cost, json=json
     )
     if status.stopped:
@@ -420,5 +420,6 @@ def demo(
     """
     from prelabel import screen
     from prelabel.demo import demo as run
+    from prelabel.watch import watched_label
 
-    screen.demo(run(to, evalset=evalset, model=model, limit=limit, watch=screen.watched_label))
+    screen.demo(run(to, evalset=evalset, model=model, limit=limit, watch=watched_label))

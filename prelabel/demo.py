@@ -109,7 +109,10 @@ def verdict(result: DemoResult) -> list[str]:
             f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
             f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
         ),
-        f"It fails most on {worst.label!r}: recall {worst.recall:.0%} of {worst.support} gold items.",
+        (
+            f"It fails most on {worst.label!r}: of {worst.support} gold items it finds "
+            f"{worst.recall:.0%}."
+        ),
         (
             "A small model is good for trying things out, not for labels that matter: "
             "prelabel demo --model openai/gpt-4o-mini (or any LiteLLM model) does the same with it."

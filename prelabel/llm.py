@@ -175,9 +175,7 @@ class LLM:
                 waste += error.waste
                 error.waste = waste
                 if error.fatal:
-                    raise FatalModelError(
-                        f"annotator {self.config.name!r}: {error.detail}"
-                    ) from None
+                    raise FatalModelError(error.detail) from None
                 if not error.again or attempt == self.run.retries:
                     raise
                 wait_until = self.pace.failed(error, attempt)
@@ -194,7 +192,11 @@ class LLM:
         What the call may cost is set aside until what it did cost is counted.
         """
         if not await self.budget.reserve(bound):
-            raise CallError("budget", f"the next call may cost ${bound:.6f}")
+            raise CallError(
+                "budget",
+                f"the next call may cost up to ${bound:.6f}, and ${self.budget.spent():.6f} "
+                f"of ${self.budget.limit:g} is gone",
+            )
         try:
             if self.pace.stopping.is_set():
                 raise StoppedError

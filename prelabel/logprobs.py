@@ -16,7 +16,8 @@ from typing import Any
 
 from prelabel.records import Distribution, Value
 
-LIST_ENTRY = re.compile(rb'\s*,?\s*"(?:[^"\\]|\\.)*"')
+LIST_START = re.compile(rb"\s*\[")
+LIST_ENTRY = re.compile(rb'\s*,?\s*("(?:[^"\\]|\\.)*")')
 COMMA = re.compile(rb"^\s*,\s*")
 
 Choices = Mapping[str, tuple[str, Mapping[str, Value]]]
@@ -34,8 +35,8 @@ def label_distribution(tokens: Sequence[Mapping[str, Any]], choices: Choices) ->
     found: Distribution = {}
     for unit, (key, values) in choices.items():
         start = value_start(text, key)
-        surfaces = {s.encode().lower(): v for s, v in values.items()}  # ASCII case only
-        if start is None or not text[start:].strip().lower().startswith(tuple(surfaces)):
+        surfaces = {s.encode(): v for s, v in values.items()}
+        if start is None or not read_off(text[start:].strip(), surfaces):
             continue
         mass = walk(tokens, spans, start, surfaces)
         total = sum(mass.values())
@@ -49,30 +50,40 @@ def list_distribution(
 ) -> Distribution:
     """Return ``{label: {True: p, False: 1 - p}}`` for an answer that lists labels under ``key``.
 
-    At each step of the list, from its first entry to its closing bracket, a label had some
-    probability to come next; p is the probability that it came at one step or another.
+    At each step of the list, from its first entry to its closing bracket, each label not yet in it
+    had some probability to come next; p is the probability that it came at one step or another.
+    Empty where an entry is none of the labels (an alias, an escaped spelling).
     """
     spans = token_spans(tokens)
     text = b"".join(token_bytes(t) for t in tokens)
     start = value_start(text, key)
-    at = -1 if start is None else text.find(b"[", start) + 1
-    if at <= 0:
+    opened = None if start is None else LIST_START.match(text, start)
+    if not opened:
         return {}
     absent = dict.fromkeys(labels, 1.0)
     quoted = {json.dumps(name, ensure_ascii=False).encode().lower(): name for name in labels}
-    comma = b""
+    at, comma, listed = opened.end(), b"", set[bytes]()
     while True:
-        surfaces: dict[bytes, Value] = {comma + text: name for text, name in quoted.items()}
-        mass = walk(tokens, spans, at, surfaces | {b"]": ""})
+        entry = LIST_ENTRY.match(text, at)
+        taken = entry[1].lower() if entry else b""
+        if entry and taken not in quoted:
+            return {}
+        open_to = {comma + s: n for s, n in quoted.items() if s == taken or s not in listed}
+        mass = walk(tokens, spans, at, open_to | {b"]": ""})
         total = sum(mass.values())
         if not total:
             return {}
         for name in labels:
             absent[name] *= 1.0 - mass.get(name, 0.0) / total
-        entry = LIST_ENTRY.match(text, at)
         if not entry:
             return {name: {True: 1.0 - p, False: p} for name, p in absent.items()}
         at, comma = entry.end(), b","
+        listed.add(taken)
+
+
+def read_off(text: bytes, surfaces: Mapping[bytes, Value]) -> bool:
+    """Say whether a value's text is one of ours, but for the case of ASCII letters."""
+    return text.lower().startswith(tuple(surface.lower() for surface in surfaces))
 
 
 def value_start(text: bytes, key: str) -> int | None:
@@ -144,8 +155,15 @@ def alternatives(token: Mapping[str, Any]) -> dict[bytes, float]:
 
 
 def fitting(raw: bytes, lead: bytes, so_far: bytes, surfaces: Mapping[bytes, Value]) -> list[Value]:
-    """Return the values whose text agrees with what was written so far and then ``raw``."""
+    """Return the values whose text agrees with what was written so far and then ``raw``.
+
+    The case of ASCII letters counts only where it decides between values.
+    """
     if not raw.startswith(lead):
         return []
-    text = COMMA.sub(b",", so_far + raw[len(lead) :]).lstrip().lower()
-    return [v for s, v in surfaces.items() if s.startswith(text) or text.startswith(s)]
+    text = COMMA.sub(b",", so_far + raw[len(lead) :]).lstrip()
+    exact = [v for s, v in surfaces.items() if s.startswith(text) or text.startswith(s)]
+    low = text.lower()
+    return exact or [
+        v for s, v in surfaces.items() if s.lower().startswith(low) or low.startswith(s.lower())
+    ]

@@ -145,6 +145,7 @@ def load_template(task: str, prompt: str, folder: Path) -> Template:
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         autoescape=False,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -47,16 +47,18 @@ def content_hash(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The thing to be labeled: named fields that the annotator sees, and metadata it does not."""
+    """The thing to be labeled: named fields that the annotator sees, and metadata it does not.
+
+    ``hash`` identifies what is labeled: an item whose text changed is labeled anew.
+    """
 
     id: str
     fields: Mapping[str, str]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    hash: str = field(init=False, compare=False)
 
-    @property
-    def hash(self) -> str:
-        """Identity of what is labeled: an item whose text changed is labeled anew."""
-        return content_hash(dict(self.fields))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hash", content_hash(dict(self.fields)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from prelabel.budget import Budget
 from prelabel.cache import ResponseCache
 from prelabel.errors import FatalModelError, InputError
 from prelabel.ledger import Ledger
-from prelabel.pace import StoppedError
+from prelabel.pace import Pace, StoppedError
 from prelabel.provider import close_clients, price_of
 from prelabel.records import Annotation, Item
 
@@ -36,6 +36,9 @@ LATER = ("outage", "timeout", "rate_limited")
 
 GIVE_UP = 20
 """So many of them in a row, and the annotator is stopped: the provider is down."""
+
+TOO_DEAR = 5
+"""So many calls in a row that the budget had no room for, and the annotator is stopped."""
 
 
 @dataclass
@@ -87,15 +90,17 @@ class Run:
         self.asked = False
         self.started = time.monotonic()
         self.waiting: list[tuple[Annotation, Item]] = []
+        self.paces: list[Pace] = []
         self.report: Callable[[RunStatus], None] = lambda _status: None
 
     def ask_to_stop(self) -> None:
         """Begin no more calls; those in flight finish."""
         self.asked = True
-        self.stopping.set()
+        self.halt()
 
     async def annotators(self, ready: Sequence[LLMAnnotator], limit: int | None) -> None:
         """Label with all annotators; write on the way, and what is left at the end."""
+        self.paces = [one.llm.pace for one in ready]
         flusher = asyncio.create_task(self.flusher())
         try:
             async with asyncio.TaskGroup() as group:
@@ -106,6 +111,8 @@ class Run:
         finally:
             self.finished.set()
             await flusher
+        if self.asked and self.status.done < self.status.total:
+            self.status.stopped.append("on request; run the same command again to continue")
 
     async def lane(self, lane: Sequence[LLMAnnotator], limit: int | None) -> None:
         """Let annotators that share the cores work one after the other."""
@@ -114,7 +121,6 @@ class Run:
 
     async def annotator(self, one: LLMAnnotator, limit: int | None) -> None:
         """Label all that one annotator has not labeled yet."""
-        one.llm.pace.stopping = self.stopping
         stream = self.todo(one, limit)
         own = _Health(one.config.name)
         width = one.config.concurrency or (
@@ -125,22 +131,24 @@ class Run:
                 group.create_task(self.worker(one, stream, own))
         self.status.fatal |= own.fatal
         if own.reason:
-            self.status.stopped.append(own.reason)
+            self.status.stopped.append(f"annotator {own.name!r}: {own.reason}")
 
     async def worker(self, one: LLMAnnotator, stream: Iterator[Item], own: _Health) -> None:
         """Take one item after the other until the stream ends or the run stops."""
         for n, item in enumerate(stream):
-            if self.stopping.is_set() or self.budget.full or own.reason:
+            if self.stopping.is_set() or own.reason:
                 return
             try:
                 annotation = await one.annotate(item)
-            except FatalModelError as error:  # the calls in flight finish
+                own.heard(annotation)
+                self.waiting.append((annotation, item))
+            except FatalModelError as error:
                 own.reason, own.fatal = str(error), True
-                return
             except StoppedError:
                 return
-            own.heard(annotation)
-            self.waiting.append((annotation, item))
+            if own.reason:  # the calls in flight finish
+                one.llm.pace.stopping.set()
+                return
             if n % 50 == 49:
                 await asyncio.sleep(0)  # answers from the cache never wait: let others in
 
@@ -159,8 +167,9 @@ class Run:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.finished.wait(), FLUSH_SECONDS)
                 await self.flush()
+            await self.flush()  # what was finished during the last write
         finally:
-            self.stopping.set()  # where nothing can be written, nothing is bought
+            self.halt()  # where nothing can be written, nothing is bought
 
     async def flush(self) -> None:
         """Write what is finished, then count it."""
@@ -179,42 +188,37 @@ class Run:
         self.status.seconds = time.monotonic() - self.started
         self.report(self.status)
 
-    def end(self, max_cost: float | None) -> None:
-        """Say why the run ended before its end."""
-        if self.budget.full:
-            lost = self.cache.unconfirmed
-            self.status.stopped.append(
-                f"the budget of ${max_cost:g} has no room for the next call "
-                f"(${self.cache.spent:.6f} spent"
-                + (f", up to ${lost:.6f} unconfirmed" if lost else "")
-                + "); raise --max-cost and run the same command again"
-            )
-        elif self.asked and self.status.done < self.status.total:
-            self.status.stopped.append("on request; run the same command again to continue")
+    def halt(self) -> None:
+        """Begin no more calls, and wait no more for a time to begin them."""
+        self.stopping.set()
+        for pace in self.paces:
+            pace.stopping.set()
 
 
 class _Health:
-    """Notices that a provider is down, so that a run does not wait through thousands of items.
+    """Notices what makes every call fail, so that a run does not go through thousands of items.
 
-    So does a request that is refused for the same reason every time: a setting is wrong.
+    The provider is down, the budget is used up, or all requests are refused for one same reason.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.in_a_row = 0
-        self.last = ""
+        self.in_a_row, self.cause = 0, ""
         self.reason, self.fatal = "", False
 
     def heard(self, annotation: Annotation) -> None:
         said = f"{annotation.failure}: {annotation.detail}"
-        same = annotation.failure == "bad_request" and self.last in ("", said)
-        self.in_a_row = self.in_a_row + 1 if annotation.failure in LATER or same else 0
-        self.last = said
-        if self.in_a_row >= GIVE_UP and not self.reason:
-            advice = "check its settings" if same else "run the same command again later"
-            self.reason = (
-                f"annotator {self.name!r}: {GIVE_UP} failures in a row, the last: {said}; {advice}"
-            )
+        causes = dict.fromkeys(LATER, "later") | {"bad_request": said, "budget": "budget"}
+        cause = causes.get(annotation.failure or "", "")
+        self.in_a_row = self.in_a_row + 1 if cause == self.cause else 1
+        self.cause = cause
+        if self.reason or not cause or self.in_a_row < (GIVE_UP, TOO_DEAR)[cause == "budget"]:
+            return
+        if cause == "budget":
+            self.reason = f"{annotation.detail}; raise --max-cost and run the same command again"
+            return
+        advice = "run the same command again later" if cause == "later" else "check its settings"
+        self.reason = f"{GIVE_UP} failures in a row, the last: {said}; {advice}"
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -263,7 +267,6 @@ async def label_async(
             await run.annotators(ready, limit)
         finally:
             await close_clients()
-        run.end(max_cost)
         return run.status
 
 

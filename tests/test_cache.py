@@ -22,12 +22,14 @@ def test_an_answer_comes_back(tmp_path: Path) -> None:
     assert cache.get("k") is None
     cache.put("k", {"raw": {"text": "é\x00"}}, 0.25)
     cache.put("half a character", REPLY, None)
+    cache.put("long", {"text": "long " * 100_000}, None)
     cache.close()
     again = ResponseCache(tmp_path / "deep" / "cache", "me")
     assert again.get("k") == {"raw": {"text": "é\x00"}}
     assert again.get("half a character")
-    assert len(again) == 2
-    assert again.volume() > 0
+    assert again.get("long") == {"text": "long " * 100_000}
+    assert len(again) == 3
+    assert 0 < again.volume() < 100_000  # it is compressed
     assert again.spent == 0.25
     again.close()
 

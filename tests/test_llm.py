@@ -141,11 +141,10 @@ def test_multi_label_reads_every_label(tmp_path: Path, wire: w.Wire) -> None:
         tmp_path, ["a", "b", "c"], [p.openai_like(wire)], labels=labels, task="multi-label"
     )
     label(project)
-    properties = {name: {"type": "boolean"} for name in labels}
+    schema = {"properties": {"labels": {"type": "array", "items": {"enum": list(labels)}}}}
     for n, text in enumerate("abc"):
-        answer = w.chosen(text, {"properties": properties})
         found = p.annotations(project)[f"i{n}"]
-        assert found.label == [name for name in labels if answer[name]]
+        assert found.label == w.chosen(text, schema)["labels"]
         assert found.distribution
         assert set(found.distribution) == set(labels)
 

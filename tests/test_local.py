@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prelabel.guideline import Guideline
 from prelabel.local import (
     Branches,
+    Field,
     LocalModel,
     LocalModelError,
     closed_choices,
@@ -20,7 +21,6 @@ from prelabel.local import (
     literal,
     spare_threads,
 )
-from prelabel.logprobs import label_distribution
 from prelabel.tasks import make_task
 
 
@@ -44,27 +44,40 @@ def format_of(task, rationale=False):
 def test_closed_choices():
     task = task_of("classification", ["a", 'say "b"', "é"], abstain="it is empty")
     assert closed_choices(schema_of(task)) == {
-        "label": ['"a"', '"say \\"b\\""', '"é"', '"abstain"']
+        "label": Field(['"a"', '"say \\"b\\""', '"é"', '"abstain"'])
     }
-    task = task_of("multi-label", ["a", "b"])
-    assert closed_choices(schema_of(task)) == {"a": ["true", "false"], "b": ["true", "false"]}
     assert closed_choices(schema_of(task, rationale=True)) is None
+    task = task_of("multi-label", ["a", "b"])
+    assert closed_choices(schema_of(task)) == {"labels": Field(['"a"', '"b"'], many=True)}
+    assert closed_choices(schema_of(task, rationale=True)) is None
+    task = task_of("multi-label", ["a"], abstain="it is empty")
+    fields = closed_choices(schema_of(task))
+    assert list(fields) == ["abstain", "labels"]
+    assert fields["abstain"] == Field(["true", "false"], many=False)
+    assert fields["labels"] == Field(['"a"'], many=True)
     for schema in (
         {},
         {"type": "object"},
         {"properties": {"x": {"type": "string"}}},
         {"properties": {"x": {"type": "integer"}}},
+        {"properties": {"x": {"type": "array"}}},
+        {"properties": {"x": {"type": "array", "items": {"type": "string"}}}},
+        {"properties": {"x": {"type": "array", "items": {"type": "boolean"}}}},
+        {"properties": {"x": {"type": "boolean"}, "y": {"type": "array", "items": {}}}},
     ):
         assert closed_choices(schema) is None
 
 
 @pytest.mark.parametrize("kind", ["classification", "multi-label"])
 def test_surfaces_are_those_of_the_task(kind):
-    task = task_of(kind, ["a", 'say "b"', "tab\there", "שלום"])
-    found = closed_choices(schema_of(task))
-    assert {key: set(surfaces) for _, (key, surfaces) in task.choices().items()} == {
-        key: set(surfaces) for key, surfaces in found.items()
-    }
+    names = ["a", 'say "b"', "tab\there", "שלום"]
+    task = task_of(kind, names)
+    [(key, field)] = closed_choices(schema_of(task)).items()
+    assert [json.loads(surface) for surface in field.surfaces] == names
+    for name, surface in zip(names, field.surfaces, strict=True):
+        answer = task.answer([name] if field.many else name)
+        written = f"[{surface}]" if field.many else surface
+        assert json.dumps(answer, ensure_ascii=False) == f'{{"{key}": {written}}}'
 
 
 def test_grammar_literals():
@@ -275,7 +288,10 @@ def asked_of(model, task, text="x", **body):
 
 
 def distribution(reply, task):
-    return label_distribution(reply["choices"][0]["logprobs"]["content"], task.choices())
+    tokens = reply["choices"][0]["logprobs"]["content"]
+    text = b"".join(bytes(token["bytes"]) for token in tokens).decode()
+    assert text.strip() == reply["choices"][0]["message"]["content"].strip()
+    return task.distribution(tokens)
 
 
 def test_an_answer_and_its_distribution_agree():
@@ -285,32 +301,153 @@ def test_an_answer_and_its_distribution_agree():
     assert choice["message"]["content"] == '{"label": "b"}'
     assert choice["finish_reason"] == "stop"
     assert reply["usage"] == {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
-    assert (
-        b"".join(bytes(t["bytes"]) for t in choice["logprobs"]["content"]).decode()
-        == '{"label": "b"}'
-    )
     assert distribution(reply, task) == {"": pytest.approx({"a": 0.25, "b": 0.75})}
 
 
-def test_multi_label_decides_one_after_the_other():
-    task = task_of("multi-label", ["a", 'b "c"'], abstain="it is empty")
+def listing(*rows):
+    """Weigh the tokens of a list by how many entries are written: a row of weights for each.
+
+    Inside an entry, ``end`` and ``more`` have no say.
+    """
+
+    def weight(written, token):
+        text = written.decode().rpartition('{"labels":')[2]
+        begun = text.removesuffix(' ["').removesuffix(', "')
+        row = rows[begun.count('"') // 2]
+        if begun != text:  # at an entry's first letter
+            return row.get(token.decode(), 0.0)
+        key = "end" if token in (b" []", b"]") else "more"
+        return row[key] if token in (b" []", b"]", b' ["', b', "') else 0.0
+
+    return weight
+
+
+LISTS = [' ["', " []", ', "', "]", 'a"', 'b"', 'c"']
+
+
+def content_of(reply):
+    return reply["choices"][0]["message"]["content"]
+
+
+def test_a_list_ends_where_its_end_is_likelier_than_any_label():
+    """First a .6, b .2, none .2; then b .36, c .24, end .4."""
+    task = task_of("multi-label", ["a", "b", "c"])
     model = fake(
-        [" true", " false"],
-        lambda written, t: 1.0 if (t == b" true") == written.endswith(b'"a":') else 0.25,
+        LISTS,
+        listing(
+            {"more": 8.0, "end": 2.0, 'a"': 3.0, 'b"': 1.0},
+            {"more": 6.0, "end": 4.0, 'b"': 3.0, 'c"': 2.0},
+        ),
     )
     reply = asked_of(model, task)
-    content = reply["choices"][0]["message"]["content"]
-    assert content == '{"abstain": false, "a": true, "b \\"c\\"": false}'
-    answer = task.response_model(rationale=False).model_validate_json(content)
-    assert task.read(answer) == ["a"]
-    found = distribution(reply, task)
-    assert found == {
-        "a": pytest.approx({True: 0.8, False: 0.2}),
-        'b "c"': pytest.approx({True: 0.2, False: 0.8}),
+    assert content_of(reply) == '{"labels": ["a"]}'
+    tokens = reply["choices"][0]["logprobs"]["content"]
+    assert [t["token"] for t in tokens] == ['{"labels":', ' ["a"', "]", "}"]
+    first, second = (
+        {t["token"]: math.exp(t["logprob"]) for t in token["top_logprobs"]} for token in tokens[1:3]
+    )
+    assert first == pytest.approx({' ["a"': 0.6, ' ["b"': 0.2, ' ["c"': 0.0, " []": 0.2}, abs=1e-9)
+    assert second == pytest.approx({', "b"': 0.36, ', "c"': 0.24, "]": 0.4})
+    assert distribution(reply, task) == {
+        "a": pytest.approx({True: 0.6, False: 0.4}),
+        "b": pytest.approx({True: 1 - 0.8 * 0.64, False: 0.8 * 0.64}),
+        "c": pytest.approx({True: 0.24, False: 0.76}),
     }
-    assert [a["messages"][-1]["content"] for a in model.server.asked][
-        -1
-    ] == '{"abstain": false, "a": true, "b \\"c\\"":'
+    contents = [a["messages"][-1]["content"] for a in model.server.asked]
+    assert contents == [
+        '{"labels":',
+        '{"labels": ["',
+        '{"labels": ["a"',
+        '{"labels": ["a", "',
+    ]
+    assert reply["usage"]["completion_tokens"] == 4
+
+
+def test_an_empty_list():
+    task = task_of("multi-label", ["a", "b"])
+    model = fake(LISTS, listing({"more": 4.0, "end": 6.0, 'a"': 3.0, 'b"': 1.0}))
+    reply = asked_of(model, task)
+    assert content_of(reply) == '{"labels": []}'
+    assert (
+        task.read(task.response_model(rationale=False).model_validate_json(content_of(reply))) == []
+    )
+    assert distribution(reply, task) == {
+        "a": pytest.approx({True: 0.3, False: 0.7}),
+        "b": pytest.approx({True: 0.1, False: 0.9}),
+    }
+
+
+def test_all_labels_are_chosen():
+    task = task_of("multi-label", ["a", "b", "c"])
+    sure = {"more": 9.0, "end": 1.0}
+    model = fake(
+        LISTS,
+        listing(
+            sure | {'a"': 0.1, 'b"': 0.1, 'c"': 0.8},
+            sure | {'a"': 0.8, 'b"': 0.2, 'c"': 99.0},  # not twice
+            sure | {'b"': 1.0, 'c"': 99.0},
+        ),
+    )
+    reply = asked_of(model, task)
+    assert content_of(reply) == '{"labels": ["c", "a", "b"]}'
+    found = {label: row[True] for label, row in distribution(reply, task).items()}
+    assert found == pytest.approx(
+        {
+            "a": 1 - (1 - 0.09) * (1 - 0.72),
+            "b": 1 - (1 - 0.09) * (1 - 0.18) * (1 - 0.9),
+            "c": 0.72,
+        }
+    )
+    assert model.server.asked[-1]["messages"][-1]["content"] == '{"labels": ["c", "a"'
+
+
+def test_a_list_of_the_only_label():
+    task = task_of("multi-label", ["a"])
+    for end, expected in ((1.0, '["a"]'), (4.0, "[]")):
+        reply = asked_of(fake([' ["a"', " []"], lambda _, t: end if t == b" []" else 2.0), task)  # noqa: B023
+        assert content_of(reply) == f'{{"labels": {expected}}}'
+        assert distribution(reply, task)["a"][True] == pytest.approx(2 / (2 + end))
+
+
+def test_abstaining_is_decided_before_the_list():
+    task = task_of("multi-label", ["a", 'b "c"'], abstain="it is empty")
+    vocabulary = [" true", " false", ' ["', " []", ', "', "]", 'a"', 'b \\"c\\""']
+    for likely, way_out in ((b" true", "true"), (b" false", "false")):
+        likelier = {likely, b' ["', b', "', b'b \\"c\\""'}
+        model = fake(vocabulary, lambda _, t: 4.0 if t in likelier else 1.0)  # noqa: B023
+        reply = asked_of(model, task)
+        assert content_of(reply) == f'{{"abstain": {way_out}, "labels": ["b \\"c\\"", "a"]}}'
+        found = distribution(reply, task)
+        assert found['b "c"'][True] == pytest.approx(0.8 * 0.8)
+        assert found["a"][True] == pytest.approx(1 - (1 - 0.8 * 0.2) * (1 - 0.8))
+    answer = task.response_model(rationale=False).model_validate_json(content_of(reply))
+    assert task.read(answer) == ["a", 'b "c"']
+
+
+@settings(deadline=None)
+@given(labels=some_labels, seed=st.integers(0, 9))
+def test_any_list_is_valid_and_its_distribution_too(labels, seed):
+    task = task_of("multi-label", labels)
+    pieces = {piece for label in labels for piece in (label, label[:2], *label)}
+    vocabulary = [*sorted(pieces), '"', ' ["', " [", " []", ", ", ', "', "]", "x"]
+
+    def weight(written, token):
+        return 1.0 + zlib.crc32(bytes([seed]) + written + token) % 7
+
+    reply = asked_of(fake(vocabulary, weight), task)
+    listed = json.loads(content_of(reply))["labels"]
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= set(labels)
+    assert content_of(reply) == json.dumps({"labels": listed}, ensure_ascii=False)
+    found = distribution(reply, task)
+    assert list(found) == labels
+    assert all(sum(row.values()) == pytest.approx(1) for row in found.values())
+    steps = reply["choices"][0]["logprobs"]["content"][1:]
+    for label, step in zip(listed, steps, strict=False):
+        assert step["token"].endswith(f'"{label}"')
+        assert found[label][True] >= math.exp(step["logprob"]) - 1e-9
+    again = asked_of(fake(vocabulary, weight), task)
+    assert again["choices"] == reply["choices"]
 
 
 def test_equal_shares_go_to_the_first_label():

@@ -40,7 +40,15 @@ REAL = {
     "accents": ("classification", ["été", "Ête", "hiver"]),
     "quotes": ("classification", ['say "hi"', "back\\slash", "{brace}"]),
     "hebrew": ("classification", ["שלום", "רע"]),
-    "multi-label": ("multi-label", ["toxic", "not_toxic", "été"]),
+}
+REAL_LISTS = {
+    "plain": ["toxic", "spam", "rude"],
+    "start of another": ["toxic", "toxic_severe", "not_toxic"],
+    "cyrillic": ["позитивный", "негативный", "нейтральный"],
+    "chinese": ["正面", "负面", "中性"],
+    "emoji": ["😀", "😡", "😐"],
+    "quotes": ['say "hi"', "back\\slash", "]", '", "', "été"],
+    "one": ["toxic"],
 }
 
 
@@ -52,14 +60,68 @@ def test_the_real_model(smollm, case):
     assert content == second["choices"][0]["message"]["content"]
     found = distribution(first, task)
     assert found == distribution(second, task)
-    assert set(found) == set(task.choices())
-    for row in found.values():
-        assert set(row) == set(task.values())
-        assert sum(row.values()) == pytest.approx(1)
-        assert len(set(row.values())) > 1  # it says something
+    [row] = found.values()
+    assert set(row) == set(task.values())
+    assert sum(row.values()) == pytest.approx(1)
+    assert len(set(row.values())) > 1  # it says something
     answer = task.response_model(rationale=False).model_validate_json(content)
     votes = task.votes(task.read(answer))
     assert votes == {unit: max(row, key=row.get) for unit, row in found.items()}
+
+
+LIST_PROMPT = 'Which of these is the text? Answer with JSON only, like {"labels": ["<label>"]}\n\n'
+
+
+@pytest.mark.parametrize("abstain", [None, "the text is empty"])
+@pytest.mark.parametrize("case", REAL_LISTS)
+def test_the_real_model_lists(smollm, case, abstain):
+    task = task_of("multi-label", REAL_LISTS[case], abstain=abstain)
+    first, second = (asked_of(smollm, task, LIST_PROMPT + "You are an idiot.") for _ in range(2))
+    found = distribution(first, task)
+    assert first["choices"][0]["message"] == second["choices"][0]["message"]
+    assert found == distribution(second, task)
+    assert list(found) == REAL_LISTS[case]
+    assert all(
+        0 < row[True] < 1 and sum(row.values()) == pytest.approx(1) for row in found.values()
+    )
+    content = first["choices"][0]["message"]["content"]
+    listed = json.loads(content)["labels"]
+    assert len(listed) == len(set(listed))
+    answer = task.response_model(rationale=False).model_validate_json(content)
+    if not getattr(answer, "abstain", False):
+        assert task.read(answer) == [name for name in task.labels if name in listed]
+    for token in first["choices"][0]["logprobs"]["content"]:  # each choice was the likeliest
+        assert all(token["logprob"] >= other["logprob"] for other in token["top_logprobs"])
+
+
+def test_the_order_of_labels_changes_little_in_a_list(smollm):
+    labels = ["spam", "rude", "toxic"]
+    found = [
+        distribution(asked_of(smollm, t, LIST_PROMPT + "Hello."), t)
+        for t in (task_of("multi-label", x) for x in itertools.permutations(labels))
+    ]
+    for label in labels:
+        assert all(row[label] == pytest.approx(found[0][label], rel=1e-2) for row in found)
+
+
+def test_a_list_after_a_rationale_is_written_token_by_token(smollm):
+    task = task_of("multi-label", ["spam", "ham"])
+    reply = asked_of(
+        smollm,
+        task,
+        "Win money now! Spam or ham?",
+        response_format=format_of(task, rationale=True),
+        max_tokens=160,
+        seed=1,
+        logprobs=True,
+        top_logprobs=20,
+    )
+    [choice] = reply["choices"]
+    if choice["finish_reason"] == "stop":
+        answer = json.loads(choice["message"]["content"])
+        assert set(answer) == {"rationale", "labels"}
+        assert set(answer["labels"]) <= {"spam", "ham"}
+        assert set(distribution(reply, task)) in ({"spam", "ham"}, set())
 
 
 def test_the_order_of_labels_does_not_change_their_probabilities(smollm):

@@ -315,11 +315,6 @@ def test_shipped_prompts_differ(task):
 
 
 def test_the_form_of_an_answer_is_json_in_multi_label():
-    sent = messages(
-        ABSTAINING.model_copy(
-            update={"labels": (ASPECTS.labels[0].model_copy(update={"name": 'a "b"'}),)}
-        ),
-        prompt="brief",
-    )
-    form = sent[0]["content"].splitlines()[-1].removeprefix("Answer with JSON only, like ")
-    assert json.loads(form.replace("true or false", "true")) == {"abstain": False, 'a "b"': True}
+    form = messages(ABSTAINING, prompt="brief")[0]["content"].splitlines()[-1]
+    form = form.removeprefix("Answer with JSON only, like ").replace(", ...]", "]")
+    assert json.loads(form) == {"abstain": False, "labels": ["<label>"]}

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from prelabel.reliability import agreement, count_matrix, krippendorff_alpha, percent_agreement
 from prelabel.coefficients import alpha_from_distance, cohen_kappa, masi_distance
 from prelabel.errors import InputError
+from prelabel.reliability import agreement, count_matrix, krippendorff_alpha, percent_agreement
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 

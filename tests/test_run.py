@@ -338,3 +338,26 @@ def test_a_provider_that_allows_little_is_asked_less(
     status = label(project)
     assert status.outcomes["labeled"] >= 28
     assert sum(wire.calls.values()) < 120  # 16 at once would ask far more often
+
+
+def test_one_item_too_dear_does_not_end_the_run(tmp_path: Path, wire: w.Wire) -> None:
+    project = p.make_project(
+        tmp_path, ["word " * 100_000, *texts(20)], [p.openai_like(wire)], concurrency=1
+    )
+    status = label(project, max_cost=0.01)
+    assert (status.outcomes["labeled"], status.failures["budget"]) == (20, 1)
+    assert not status.stopped
+
+
+def test_giving_up_does_not_wait_for_other_calls_retries(tmp_path: Path, wire: w.Wire) -> None:
+    wire.script = lambda text, n: (
+        w.BEHAVIOURS["unknown_key"]() if text == "text 5" else w.Reply(
+            status=503, body=w.error("later", "x"), headers={"Retry-After": "60"})
+    )  # fmt: skip
+    wire.delay = 0.05
+    project = p.make_project(tmp_path, texts(10), [p.openai_like(wire)], retries=5)
+    started = time.monotonic()
+    status = label(project)
+    assert status.fatal
+    assert status.done == 0
+    assert time.monotonic() - started < 10

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from prelabel.errors import InputError
 from prelabel.guideline import Guideline
+from prelabel.guideline_check import check
 from prelabel.tasks import (
     TASKS,
     AbstainedError,
@@ -39,6 +40,11 @@ STRANGE = (
     "label_0",
     "_private",
     "__class__",
+    "rationale",
+    "label",
+    "labels",
+    "[]",
+    '", "',
     "true",
     "1",
     "two words",
@@ -104,7 +110,8 @@ def test_votes_and_answers_come_back(name, data):
     votes = task.votes(label)
     assert task.from_votes(votes) == label
     assert set(votes.values()) <= set(task.values())
-    assert set(votes) == set(task.choices())  # complete: a vote for every unit
+    units = {""} if name == "classification" else set(STRANGE)
+    assert set(votes) == units  # complete: a vote for every unit
     assert read(task, task.answer(label)) == label
     assert task.match(label) == label
     assert json.loads(json.dumps(label)) == label
@@ -120,20 +127,56 @@ def test_the_schema_is_strict_and_names_every_value(kind, rationale, abstain):
     properties = schema["properties"]
     assert schema["required"] == list(properties)
     assert (next(iter(properties)) == "rationale") == rationale  # it comes before the label
-    named = properties["label"]["enum"] if kind == "classification" else list(properties)
-    assert [n for n in named if n not in ("rationale", "abstain")] == list(STRANGE)
-    assert ("abstain" in named) == (abstain is not None)
+    if kind == "classification":
+        named = properties["label"]["enum"]
+        assert named == [*STRANGE, *(["abstain"] if abstain else [])]
+        assert properties["label"]["type"] == "string"
+    else:
+        assert properties["labels"]["type"] == "array"
+        assert properties["labels"]["items"] == {"type": "string", "enum": list(STRANGE)}
+        assert ("abstain" in properties) == (abstain is not None)
+        assert properties.get("abstain", {}).get("type", "boolean") == "boolean"
+        assert set(properties) <= {"rationale", "abstain", "labels"}
     assert "$ref" not in json.dumps(schema)
     assert "default" not in json.dumps(schema)
 
 
-def test_choices_say_where_values_stand(strange):
-    answer = strange.answer(a_label(strange, "שלום"))
-    for unit, (key, surfaces) in strange.choices().items():
-        value = strange.votes(a_label(strange, "שלום"))[unit]
-        surface = json.dumps(answer[key], ensure_ascii=False)
-        assert surfaces[surface] == value
-        assert set(surfaces.values()) == set(strange.values())
+def tokens_of(text, size=1):
+    return [{"token": text[i : i + size], "logprob": -0.1} for i in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize("rationale", [{}, {"rationale": 'it is "label": "x", "labels": ["x"]'}])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_the_distribution_of_an_answer_is_its_votes(strange, size, rationale):
+    for names in (["שלום"], ['say "hi"', "toxic_severe", "labels"]):
+        label = a_label(strange, *names)
+        written = json.dumps(rationale | strange.answer(label), ensure_ascii=False)
+        found = strange.distribution(tokens_of(written, size))
+        votes = strange.votes(label)
+        assert found == {
+            unit: {value: float(value == vote) for value in strange.values()}
+            for unit, vote in votes.items()
+        }
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"label": null}', '{"labels": null}', "toxic"])
+def test_no_distribution_of_what_is_no_answer(kind, text):
+    assert task_of(kind).distribution(tokens_of(text)) == {}
+
+
+@settings(deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", TASKS)
+def test_the_distribution_of_any_label_is_its_votes(name, data):
+    task = STRANGE_TASKS[name]
+    label = data.draw(label_strategy(task))
+    separators = data.draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    written = json.dumps(task.answer(label), ensure_ascii=False, separators=separators)
+    found = task.distribution(tokens_of(written, data.draw(st.integers(1, 9))))
+    assert {
+        unit: row[vote]
+        for (unit, vote), row in zip(task.votes(label).items(), found.values(), strict=True)
+    } == dict.fromkeys(found, 1.0)
 
 
 @settings(deadline=None)
@@ -243,57 +286,6 @@ def test_a_long_answer_is_cut_in_the_message():
     assert shorten("abc") == "'abc'"
 
 
-# Multi-label
-
-
-def test_every_label_is_decided():
-    task = task_of("multi-label", ("a", "b", "c"))
-    assert read(task, {"a": True, "b": False, "c": True}) == ["a", "c"]
-    assert read(task, {"c": True, "b": False, "a": True}) == ["a", "c"]
-    assert read(task, {"a": False, "b": False, "c": False}) == []
-    with pytest.raises(ValidationError):
-        parsed(task, {"a": True, "b": False})
-
-
-def test_a_label_that_the_guideline_lacks_is_off_the_list():
-    task = task_of("multi-label", ("a", "b"))
-    with pytest.raises(OffListError, match=r"'c' is not one of: a, b"):
-        read(task, {"a": True, "b": False, "c": True})
-    assert read(task, {"a": True, "b": False, "c": False}) == ["a"]
-
-
-def test_a_label_may_be_spelt_otherwise_but_once():
-    task = task_of("multi-label", ("café", "b"), aliases={"b": ["bee"]})
-    nfd = unicodedata.normalize("NFD", "CAFÉ")
-    assert read(task, {nfd: True, "bee": False}) == ["café"]
-    with pytest.raises(ValidationError, match=r"answered twice"):
-        parsed(task, {"café": True, nfd: False, "b": True})
-
-
-@pytest.mark.parametrize("raw", ["maybe", "toxic", None, 2, [], "not really"])
-def test_an_unclear_yes_or_no_is_not_parsed(raw):
-    with pytest.raises(ValidationError):
-        parsed(task_of("multi-label", ("a",)), {"a": raw})
-
-
-def test_too_many_labels_are_off_the_list():
-    task = task_of("multi-label", ("a", "b", "c"), max_labels=2)
-    assert task.match(["a", "c"]) == ["a", "c"]
-    for refused in (
-        lambda: task.match(["a", "b", "c"]),
-        lambda: read(task, dict.fromkeys("abc", True)),
-    ):
-        with pytest.raises(OffListError, match=r"3 labels where the guideline allows 2"):
-            refused()
-
-
-def test_recorded_lists():
-    task = task_of("multi-label", ("a", "b"))
-    assert task.match([]) == []
-    assert task.match(["b", "a", "B"]) == ["a", "b"]
-    assert task.match("b") == ["b"]
-
-
 # Abstaining
 
 
@@ -304,21 +296,9 @@ def test_the_way_out(raw):
         read(task, {"label": raw})
 
 
-def test_the_way_out_of_multi_label():
-    task = task_of("multi-label", ("a", "b"), abstain="it is empty")
-    with pytest.raises(AbstainedError):
-        read(task, {"abstain": True, "a": True, "b": False})
-    assert read(task, {"abstain": False, "a": True, "b": False}) == ["a"]
-    assert task.answer(["a"]) == {"abstain": False, "a": True, "b": False}
-
-
 def test_no_way_out_where_the_guideline_has_none(kind):
     task = task_of(kind, ("a", "b"))
-    answer = (
-        {"label": "abstain"}
-        if kind == "classification"
-        else {"abstain": True, "a": False, "b": False}
-    )
+    answer = {"label": "abstain"} if kind == "classification" else {"labels": ["abstain"]}
     with pytest.raises(OffListError):
         read(task, answer)
 
@@ -338,11 +318,30 @@ def test_rationale(kind):
         parsed(task, task.answer(label), rationale=True)
 
 
-def test_a_label_called_rationale():
-    task = task_of("multi-label", ("rationale", "b"))
-    assert read(task, {"rationale": True, "b": False}) == ["rationale"]
-    with pytest.raises(InputError, match=r"label 'rationale' cannot be told from .*; rename"):
-        task.response_model(rationale=True)
+@pytest.mark.parametrize("rationale", [False, True])
+@pytest.mark.parametrize("abstain", [None, "the text is empty"])
+def test_labels_called_like_a_field_are_labels(kind, rationale, abstain):
+    names = ("rationale", "labels", "label", *(() if abstain else ("abstain",)))
+    task = task_of(kind, names, abstain=abstain)
+    for name in names:
+        label = a_label(task, name)
+        answer = {"rationale": f'"{name}"'} | task.answer(label)
+        assert task.read(parsed(task, answer, rationale)) == label
+        found = task.distribution(tokens_of(json.dumps(answer)))
+        assert {unit: max(row, key=row.get) for unit, row in found.items()} == task.votes(label)
+
+
+def test_a_label_called_abstain_beside_the_way_out_is_reported(tmp_path, kind):
+    path = tmp_path / "guideline.yaml"
+    labels = "".join(
+        f"  - name: {n}\n    definition: d\n" for n in ("abstain", "labels", "rationale")
+    )
+    document = f"name: n\ntask: {kind}\nlabels:\n{labels}"
+    for more, expected in (("", 0), ("abstain: the text is empty\n", 1)):
+        path.write_text(document + more, encoding="utf-8")
+        errors = [f.message for f in check(path) if f.level == "error"]
+        assert len(errors) == expected
+        assert all("'abstain' stands for abstaining" in message for message in errors)
 
 
 def test_an_unknown_task_is_one_line():

@@ -113,6 +113,9 @@ def chosen(text: str, schema: dict[str, Any]) -> dict[str, Any]:
     for name, kind in schema["properties"].items():
         if kind["type"] == "boolean":
             answer[name] = name != "abstain" and zlib.crc32(f"{name} {text}".encode()) % 2 == 0
+        elif kind["type"] == "array":
+            names = kind["items"]["enum"]
+            answer[name] = [n for n in names if zlib.crc32(f"{n} {text}".encode()) % 2 == 0]
         elif "enum" in kind:
             labels = [label for label in kind["enum"] if label != "abstain"]
             answer[name] = labels[zlib.crc32(text.encode("utf-8", "replace")) % len(labels)]
