@@ -63,6 +63,7 @@ class ResponseCache:
 
     def __init__(self, folder: Path, account: str) -> None:
         self.folder, self.account = folder, account
+        self._in_flight = self._held = 0
         with self._explained("opened"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -98,7 +99,7 @@ class ResponseCache:
     def put(
         self, key: str, reply: Mapping[str, Any], cost: float | None, held: float = 0.0
     ) -> None:
-        """Keep an answer, count its cost and free what was held for it: all or nothing.
+        """Keep an answer, count its cost and free what was held for it.
 
         An answer of unknown cost, bought at a known price, may have cost what was held.
         """
@@ -108,24 +109,30 @@ class ResponseCache:
         with self._explained("written"), self._cache.transact():
             self._cache.set(key, data)
             self._count("spent", picos(cost or 0.0))
-            self._count("held", -picos(held))
             if cost is None:
                 self._count("unconfirmed", picos(held))
+        self._in_flight -= picos(held)
 
     def hold(self, dollars: float) -> None:
-        """Set aside the most that a call may cost, before it is made."""
-        with self._explained("written"):
-            self._count("held", picos(dollars))
+        """Set aside the most that a call may cost, before it is made.
+
+        The most that was ever in flight is what stands on disk, so that few calls need a write.
+        """
+        self._in_flight += picos(dollars)
+        if self._in_flight > self._held:
+            with self._explained("written"):
+                self._count("held", self._in_flight - self._held)
+            self._held = self._in_flight
 
     def release(self, dollars: float, *, lost: bool) -> None:
         """End a call that brought no answer; ``lost`` where it may have been billed."""
-        with self._explained("written"), self._cache.transact():
-            self._count("held", -picos(dollars))
-            if lost:
+        if lost:
+            with self._explained("written"):
                 self._count("unconfirmed", picos(dollars))
+        self._in_flight -= picos(dollars)
 
     def give_up_held(self) -> None:
-        """Count what is held as unconfirmed: its calls were killed, so only a new run may ask."""
+        """Count what a killed run held as unconfirmed; only the one run that writes may ask."""
         with self._explained("written"), self._cache.transact():
             held = self._counted("held")
             self._count("unconfirmed", held)
@@ -158,7 +165,9 @@ class ResponseCache:
         return int(self._cache.volume())
 
     def close(self) -> None:
-        """Close the cache."""
+        """Close the cache; nothing is in flight any more."""
+        with self._explained("written"):
+            self._count("held", -self._held)
         self._cache.close()
 
 

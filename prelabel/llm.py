@@ -90,7 +90,15 @@ class LLM:
         self.able = capabilities(config.model, cache)
         self.mode = config.mode or self.able["mode"]
         self.static, self.params = self._prepare(static)
-        self.endpoint = endpoint_identity(config, self.able["provider"])
+        endpoint = endpoint_identity(config, self.able["provider"])
+        self.fixed = cache_key(  # what all requests have in common, hashed once
+            {
+                "model": config.model,
+                "endpoint": endpoint,
+                "params": self.params,
+                "static": self.static,
+            }
+        )
         self.pace = Pace()
         self.asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -117,16 +125,10 @@ class LLM:
         return messages, params | config.extra
 
     def key(self, messages: list[Message], sample: int) -> str:
-        """Return the cache key of a request."""
-        return cache_key(
-            {
-                "model": self.config.model,
-                "endpoint": self.endpoint,
-                "messages": messages,
-                "params": self.params,
-                "sample": sample,
-            }
-        )
+        """Return the cache key of a request; ``messages`` begin with the static prefix."""
+        assert messages[: len(self.static)] == self.static
+        rest = messages[len(self.static) :]
+        return cache_key({"fixed": self.fixed, "messages": rest, "sample": sample})
 
     async def ask(self, messages: list[Message], sample: int = 0) -> Answer:
         """Ask, and re-ask where the answer cannot be used; count every call.
@@ -158,8 +160,9 @@ class LLM:
         if (kept := self.cache.get(key)) is not None:
             return kept, True, Usage()
         lock = self.asking.setdefault(key, asyncio.Lock())
+        asked = lock.locked()
         async with lock:  # two items of the same text: one call, the other waits for its answer
-            if (kept := self.cache.get(key)) is not None:
+            if asked and (kept := self.cache.get(key)) is not None:
                 return kept, True, Usage()
             return await self._bought(key, messages)
 

@@ -126,20 +126,24 @@ def walk(
     mass: dict[Value, float] = {}
     path, so_far = 1.0, b""
     for token, (begin, end) in zip(tokens, spans, strict=True):
-        if end <= start:
+        if end < start:
             continue
         taken = token_bytes(token)
         lead = taken[: max(0, start - begin)]  # what stands before the value
         undecided = len(fitting(b"", b"", so_far, surfaces))
+        here, same = fitting(taken, lead, so_far, surfaces), 0.0
         for raw, p in alternatives(token).items():
             fits = fitting(raw, lead, so_far, surfaces)
-            if len(fits) > 1 and (raw == taken or len(fits) == undecided):
-                continue  # decided by the tokens that follow, or not told from them
+            if len(fits) > 1 and fits == here:
+                same += p  # decided by the tokens that follow, however it is spelt
+                continue
+            if len(fits) > 1 and len(fits) == undecided:
+                continue  # tells nothing
             for value in fits:
                 mass[value] = mass.get(value, 0.0) + path * p / len(fits)
-        if len(fitting(taken, lead, so_far, surfaces)) <= 1:
+        if len(here) <= 1:
             break
-        path *= alternatives(token)[taken]
+        path *= same
         so_far += taken[len(lead) :]
     return mass
 

@@ -28,7 +28,8 @@ annotators:
   - name: smol                # runs here, needs no key: prelabel models pull smollm2-135m
     model: local/smollm2-135m
     prompt: brief
-    shots: {{choose: none}}
+#    shots: {{choose: diverse, k: 6}}   # a model this small guesses without examples: give the
+#                                     # guideline's labels some, then take the # off
 #  - name: gpt
 #    model: openai/gpt-4o-mini
 #    api_key: ${{OPENAI_API_KEY}}

@@ -107,13 +107,18 @@ def test_what_is_held_is_unconfirmed_after_a_kill(tmp_path: Path) -> None:
     cache.release(1.0, lost=False)
     cache.release(1.0, lost=True)
     assert (cache.spent, cache.unconfirmed) == (0.25, 1.0)
-    cache.close()  # one is still held: as after a kill
+    cache._cache.close()  # as after a kill
     cache = ResponseCache(tmp_path, "me")
     for _ in range(2):
         cache.give_up_held()
-        assert (cache.spent, cache.unconfirmed) == (0.25, 2.0)
+        assert (cache.spent, cache.unconfirmed) == (0.25, 5.0)  # up to four were in flight
+    cache.hold(0.5)
     cache.put("b", {}, None, held=0.5)  # bought, but the cost is not known
-    assert (cache.spent, cache.unconfirmed) == (0.25, 2.5)
+    assert (cache.spent, cache.unconfirmed) == (0.25, 5.5)
+    cache.close()
+    cache = ResponseCache(tmp_path, "me")
+    cache.give_up_held()
+    assert (cache.spent, cache.unconfirmed) == (0.25, 5.5)  # the run before ended by itself
     other = ResponseCache(tmp_path, "someone else")
     assert (other.spent, other.unconfirmed) == (0.0, 0.0)
     other.close()

@@ -12,6 +12,7 @@ import pytest
 import wire as w
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import create_model
 
 from prelabel.annotate import LLMAnnotator
 from prelabel.budget import Budget
@@ -20,6 +21,7 @@ from prelabel.errors import InputError
 from prelabel.project import AnnotatorConfig
 from prelabel.provider import cost_of, upper_bound
 from prelabel.run import label
+from prelabel.tasks.classification import Classification
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +85,19 @@ def test_the_key_holds_what_changes_the_answer_and_nothing_else(
     cache.close()
 
 
-def test_the_schema_is_in_the_key(tmp_path: Path, wire: w.Wire) -> None:
+def test_the_schema_is_in_the_key(
+    tmp_path: Path, wire: w.Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = ResponseCache(tmp_path / "cache", "me")
-    project = p.make_project(tmp_path / "p", ["x"], [p.openai_like(wire)])
-    one = LLMAnnotator(project, project.config.annotators[0], cache, Budget(None, lambda: 0.0))
-    key = one.llm.key([], 0)
-    schema = one.llm.params["response_format"]["json_schema"]["schema"]
-    schema["properties"]["label"]["enum"].append("more")
-    assert one.llm.key([], 0) != key
+    key = key_of(tmp_path / "p", cache, p.openai_like(wire))
+    real = Classification.response_model
+
+    def other(self: Classification, *, rationale: bool) -> Any:
+        model = real(self, rationale=rationale)
+        return create_model("Answer", __base__=model, sure=(bool, False))
+
+    monkeypatch.setattr(Classification, "response_model", other)  # the prompt stays as it was
+    assert key_of(tmp_path / "p", cache, p.openai_like(wire)) != key
     cache.close()
 
 
