@@ -179,7 +179,7 @@ def label(
     """Label the items; run the same command again to continue.
 
     Ctrl-C lets calls in flight finish and keeps everything. Exit code 2 if an annotator could not
-    work at all, 1 if the run stopped before its end.
+    work at all, 1 if the run stopped before its end or nothing at all was labeled.
 
     Example: prelabel label --limit 100 --max-cost 2.50
     """
@@ -189,7 +189,7 @@ def label(
     status = watched_label(
         load_project(project), annotator or (), limit=limit, max_cost=max_cost, json=json
     )
-    if status.stopped:
+    if status.stopped or (status.failures and not status.outcomes["labeled"]):
         raise typer.Exit(2 if status.fatal else 1)
 
 

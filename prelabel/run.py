@@ -49,6 +49,7 @@ class RunStatus:
     skipped: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
     replayed: int = 0
     spent_before: float = 0.0
     spent: float = 0.0
@@ -183,6 +184,8 @@ class Run:
             self.status.unpriced += annotation.usage.cost is None
             if annotation.failure:
                 self.status.failures[annotation.failure] += 1
+                said = f"item {annotation.item_id!r}: {annotation.detail}"
+                self.status.examples.setdefault(annotation.failure, said)
         self.status.spent = self.cache.spent - self.status.spent_before
         self.status.unconfirmed = self.cache.unconfirmed
         self.status.seconds = time.monotonic() - self.started

@@ -92,6 +92,7 @@ def labeled(status: RunStatus, *, json: bool) -> None:
             | {
                 "outcomes": dict(status.outcomes),
                 "failures": dict(status.failures),
+                "examples": status.examples,
                 "stopped": status.stopped,
             }
         )
@@ -103,8 +104,9 @@ def labeled(status: RunStatus, *, json: bool) -> None:
         parts.append(f"{status.replayed} from the cache")
     money = f"{dollars(status.spent)} spent" + (" + unknown prices" if status.unpriced else "")
     out.print(f"{', '.join(parts)}; {money}; {duration(status.seconds)}", soft_wrap=True)
+    for kind, n in status.failures.most_common():
+        out.print(escape(f"failed: {n} {kind}, such as {status.examples[kind]}"), soft_wrap=True)
     if status.failures:
-        kinds = ", ".join(f"{kind} {n}" for kind, n in status.failures.most_common())
-        out.print(f"failed: {kinds}; run the same command again to retry", soft_wrap=True)
+        out.print("the same command again tries these items again")
     for reason in status.stopped:
         err.print(f"[red]stopped:[/] {escape(reason)}", soft_wrap=True)

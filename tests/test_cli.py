@@ -219,7 +219,7 @@ def test_label_through_a_server(tmp_path: Path, run) -> None:
 
 def test_a_failed_run_says_why_and_shows_in_the_exit_code(tmp_path: Path, run) -> None:
     with serving() as wire:
-        make_project(tmp_path, ["[[unauthorized]] x"], [openai_like(wire)])
+        make_project(tmp_path, ["[[unknown_key]] x"], [openai_like(wire)])
         result = run("label", "-p", tmp_path)
         assert result.code == 2
         assert "401" in result.err
