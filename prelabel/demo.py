@@ -15,6 +15,7 @@ from prelabel.starting import copy_evalset
 if TYPE_CHECKING:
     from prelabel.api import Routes, ScoreReport
     from prelabel.reliability import Agreement
+    from prelabel.scoring import Score
 
 SETTINGS = """\
 # Made by `prelabel demo`: two annotators of one model, with different examples in the prompt.
@@ -91,20 +92,14 @@ def accepted_right(project: Project, routes: Routes) -> tuple[int, int]:
 
 
 def verdict(result: DemoResult) -> list[str]:
-    """Say plainly how good the labels are, beside always giving the most frequent label."""
+    """Say plainly how good the labels are, and where they are worst."""
     from prelabel.estimate import wilson
 
     best = result.scores.consensus or result.scores.annotators[0]
-    most = max(row.support for row in best.labels)
-    always = most / best.labeled if best.labeled else 0.0
     right, judged = result.accepted_right
-    found = [row for row in best.labels if row.recall.value is not None]
-    worst = min(found, key=lambda row: row.recall.value or 0.0)
+    worst = min(best.labels, key=lambda row: 2.0 if row.recall.value is None else row.recall.value)
     return [
-        (
-            f"{result.model}: the consensus is right on {best.accuracy:.0%} of {best.labeled} gold "
-            f"items; always giving the most frequent label would be right on {always:.0%}."
-        ),
+        f"{result.model}: {how_good(best)}",
         (
             f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
             f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
@@ -119,3 +114,19 @@ def verdict(result: DemoResult) -> list[str]:
         ),
         "wrote " + ", ".join(str(file) for file in result.files),
     ]
+
+
+def how_good(best: Score) -> str:
+    """Compare a score with giving every item the same: the frequent label, or all labels."""
+    if best.micro_f1 is None:
+        always = max(row.support for row in best.labels) / max(1, best.labeled)
+        return (
+            f"the consensus is right on {best.accuracy:.0%} of {best.labeled} gold items; always "
+            f"giving the most frequent label would be right on {always:.0%}."
+        )
+    shares = [row.support / max(1, best.labeled) for row in best.labels]
+    always = sum(2 * share / (share + 1) for share in shares) / len(shares)
+    return (
+        f"the consensus has a macro F1 of {best.macro_f1:.2f} on {best.labeled} gold items; always "
+        f"giving every label would have {always:.2f}."
+    )

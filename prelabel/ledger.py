@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ ANNOTATIONS = sa.Table(
 )
 
 _USAGE = [field.name for field in fields(Usage)]
+_OWN = [field.name for field in fields(Annotation) if field.name != "usage"]
 
 
 class Ledger:
@@ -221,7 +222,8 @@ def _item_row(item: Item) -> dict[str, str]:
 
 
 def _row(a: Annotation) -> dict[str, Any]:
-    row = {f.name: getattr(a, f.name) for f in fields(a) if f.name != "usage"} | asdict(a.usage)
+    row = {name: getattr(a, name) for name in _OWN}
+    row.update((name, getattr(a.usage, name)) for name in _USAGE)
     row["label"] = None if a.outcome != "labeled" else json.dumps(a.label)
     for name in ("detail", "rationale"):
         row[name] = row[name].encode(errors="replace").decode()

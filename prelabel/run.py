@@ -31,6 +31,9 @@ CHUNK = 500
 """Items looked up in the ledger at once."""
 
 FLUSH_SECONDS = 0.25
+MOST_WAITING = 2000
+"""Annotations not on disk yet; more of them wait, so that memory stays flat."""
+
 LATER = ("outage", "timeout", "rate_limited")
 """Failures that say something about the provider, not about the item."""
 
@@ -87,7 +90,7 @@ class Run:
         self.budget = Budget(max_cost, lambda: cache.spent + cache.unconfirmed)
         self.status = RunStatus(0, spent_before=cache.spent)
         cache.give_up_held()  # of a run that was killed
-        self.stopping, self.finished = asyncio.Event(), asyncio.Event()
+        self.stopping, self.finished, self.full = (asyncio.Event() for _ in range(3))
         self.asked = False
         self.started = time.monotonic()
         self.waiting: list[tuple[Annotation, Item]] = []
@@ -111,6 +114,7 @@ class Run:
             raise first_of(errors) from None
         finally:
             self.finished.set()
+            self.full.set()
             await flusher
         if self.asked and self.status.done < self.status.total:
             self.status.stopped.append("on request; run the same command again to continue")
@@ -152,6 +156,9 @@ class Run:
                 return
             if n % 50 == 49:
                 await asyncio.sleep(0)  # answers from the cache never wait: let others in
+            while len(self.waiting) >= MOST_WAITING:
+                self.full.set()
+                await asyncio.sleep(0.01)
 
     def todo(self, one: LLMAnnotator, limit: int | None) -> Iterator[Item]:
         """Yield the items that this annotator has neither labeled nor abstained from."""
@@ -166,7 +173,8 @@ class Run:
         try:
             while not self.finished.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.finished.wait(), FLUSH_SECONDS)
+                    await asyncio.wait_for(self.full.wait(), FLUSH_SECONDS)
+                self.full.clear()
                 await self.flush()
             await self.flush()  # what was finished during the last write
         finally:
@@ -177,7 +185,7 @@ class Run:
         batch, self.waiting = self.waiting, []
         if batch:
             of = {item.id: item for _, item in batch}.values()
-            await asyncio.to_thread(self.ledger.add, [a for a, _ in batch], of)
+            self.ledger.add([a for a, _ in batch], of)
         for annotation, _ in batch:
             self.status.outcomes[annotation.outcome] += 1
             self.status.replayed += annotation.replayed and annotation.usage.calls > 0
