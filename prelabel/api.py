@@ -122,7 +122,7 @@ def score(
         together[0] if together else None,
         len(gold),
         used.pop() or None if len(used) == 1 else None,
-        (*evidence.notes, *missing_gold(evidence, gold)),
+        (*evidence.notes, *rule.notes, *missing_gold(evidence, gold)),
     )
 
 

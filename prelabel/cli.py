@@ -370,10 +370,12 @@ def models_pull(
 
     Example: prelabel models pull smollm2-135m
     """
+    import sys
+
     from prelabel.models import find_model, pull
 
     model = find_model(name)
-    if model.terms and not accept_terms:
+    if model.terms and not accept_terms and sys.stdin.isatty():
         accept_terms = typer.confirm(f"{name}: do you accept its terms, {model.terms}?")
     typer.echo(pull(name, accept_terms=accept_terms))
 

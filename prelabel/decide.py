@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from prelabel.votes import Ballot, Evidence
 
 RULE_VERSION = 1
+FEW_ITEMS = 50
+"""Below so many, an annotator's mean is as much of these items as of its bias."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class DecisionRule:
     def hash(self) -> str:
         """Identity of what the rule does, not of when it was fitted."""
         return content_hash({k: v for k, v in asdict(self).items() if k != "created"})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what a user should know before relying on the rule."""
+        if self.params["bias"] and self.fitted_on < FEW_ITEMS:
+            return (
+                f"the bias correction was fitted on {self.fitted_on} items only; "
+                f"it wants {FEW_ITEMS} or more",
+            )
+        return ()
 
     def consensus(self, ballot: Ballot, task: Task) -> Consensus:
         """Return the consensus of one item."""

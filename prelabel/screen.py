@@ -319,7 +319,7 @@ def routes(found: Routes, show: int, *, json: bool) -> None:
     rows = [(r.item_id, named(r.consensus.label), "; ".join(r.reasons)) for r in found.queue[:show]]
     if rows:
         table(["to review", "consensus", "reasons"], rows)
-    notes(found.evidence.notes)
+    notes([*found.evidence.notes, *found.rule.notes])
 
 
 def named(label: Any) -> str:

@@ -42,9 +42,9 @@ run:
   concurrency: 16
 #  max_cost: 5.00             # dollars this project may spend in all
 decide:
-  aggregate: distribution     # or majority: over labels alone
+  aggregate: majority         # or distribution: label probabilities corrected for bias
   min_agreement: 0.66
-  min_votes: 1                # raise it with the number of annotators
+  min_votes: 2                # with one annotator, all items go to review
 """
 
 

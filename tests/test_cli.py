@@ -144,6 +144,18 @@ def test_imported_labels_match_exactly(project: Path, tmp_path: Path, run) -> No
     assert counts == {"x": {"labeled": 1, "off_list": 2, "unknown item": 1}}
 
 
+def test_a_bias_fitted_on_few_items_is_noted(tmp_path: Path, run) -> None:
+    with serving() as wire:
+        make_project(tmp_path, ["one", "two", "three"], [openai_like(wire, logprobs=True)])
+        settings = json.loads((tmp_path / "prelabel.yaml").read_text())
+        settings["decide"] = {"aggregate": "distribution", "min_votes": 1}
+        (tmp_path / "prelabel.yaml").write_text(json.dumps(settings))
+        assert run("label", "-p", tmp_path).code == 0
+        assert "fitted on 3 items only" in run("route", "-p", tmp_path).out
+        assert run("report", "-p", tmp_path, "--to", tmp_path / "r.html").code == 0
+        assert "fitted on 3 items only" in (tmp_path / "r.html").read_text()
+
+
 def test_init_refuses(tmp_path: Path, run) -> None:
     table = tmp_path / "t.csv"
     table.write_text("id,body\n1,hello\n")
