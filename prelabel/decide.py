@@ -50,10 +50,8 @@ class DecisionRule:
     def notes(self) -> tuple[str, ...]:
         """Return what a user should know before relying on the rule."""
         if self.params["bias"] and self.fitted_on < FEW_ITEMS:
-            return (
-                f"the bias correction was fitted on {self.fitted_on} items only; "
-                f"it wants {FEW_ITEMS} or more",
-            )
+            few = f"the bias correction was fitted on {self.fitted_on} items only"
+            return (f"{few}; it wants {FEW_ITEMS} or more",)
         return ()
 
     def consensus(self, ballot: Ballot, task: Task) -> Consensus:
