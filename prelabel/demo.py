@@ -98,16 +98,17 @@ def verdict(result: DemoResult) -> list[str]:
     best = result.scores.consensus or result.scores.annotators[0]
     right, judged = result.accepted_right
     worst = min(best.labels, key=lambda row: 2.0 if row.recall.value is None else row.recall.value)
+    weakest = (
+        f"Of the {worst.support} gold items of {worst.label!r}, its weakest label, it finds "
+        f"{worst.recall:.0%}."
+    )
     return [
         f"{result.model}: {how_good(best)}",
         (
             f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
             f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
         ),
-        (
-            f"It fails most on {worst.label!r}: of {worst.support} gold items it finds "
-            f"{worst.recall:.0%}."
-        ),
+        weakest,
         (
             "A small model is good for trying things out, not for labels that matter: "
             "prelabel demo --model openai/gpt-4o-mini (or any LiteLLM model) does the same with it."
