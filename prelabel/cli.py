@@ -401,9 +401,9 @@ def cache(project: Folder = HERE, json: Json = False) -> None:
     """
     from prelabel import screen
     from prelabel.project import load_project
-    from prelabel.run import opened
+    from prelabel.run import looked_at
 
-    with opened(load_project(project)) as (_ledger, kept):
+    with looked_at(load_project(project)) as (_ledger, kept):
         screen.cache(kept, json=json)
 
 

@@ -11,7 +11,7 @@ from prelabel.annotate import LLMAnnotator, find_annotators
 from prelabel.budget import Budget
 from prelabel.errors import InputError
 from prelabel.provider import load_litellm, price_of, upper_bound
-from prelabel.run import opened
+from prelabel.run import looked_at
 
 if TYPE_CHECKING:
     from prelabel.cache import ResponseCache
@@ -74,7 +74,7 @@ def plan(project: Project, annotators: Sequence[str] = (), *, limit: int | None 
     """Say what ``label`` would do with the same arguments. Nothing is called or spent."""
     configs = find_annotators(project, annotators)
     project.checked_guideline()
-    with opened(project) as (ledger, cache):
+    with looked_at(project) as (ledger, cache):
         ready = [LLMAnnotator(project, c, cache, Budget(None, lambda: 0.0)) for c in configs]
         found = [_plan_one(project, one, ledger, cache, limit) for one in ready]
         return Plan(found, cache.spent)

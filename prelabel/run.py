@@ -302,8 +302,14 @@ def opened(project: Project) -> Iterator[tuple[Ledger, ResponseCache]]:
     except (OSError, NotImplementedError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{project.state}: {why}; is it writable?") from None
+    with held, looked_at(project) as both:
+        yield both
+
+
+@contextmanager
+def looked_at(project: Project) -> Iterator[tuple[Ledger, ResponseCache]]:
+    """Open ledger and cache beside a run that may be writing. Raises ``InputError``."""
     with (
-        held,
         closing(Ledger(project.state / "ledger.sqlite")) as ledger,
         closing(ResponseCache(project.state / "cache", ledger.account)) as cache,
     ):

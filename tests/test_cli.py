@@ -16,6 +16,7 @@ from projects import make_project, openai_like
 from wire import serving
 
 from prelabel.__main__ import main
+from prelabel.run import opened
 
 LABELED = """\
 id,text,gold,ann,bob,eve
@@ -142,6 +143,17 @@ def test_imported_labels_match_exactly(project: Path, tmp_path: Path, run) -> No
     table.write_text("id,x\n1,TOXIC \n2,Not toxic.\n3,toxi\n9,toxic\n")
     counts = run("import", table, "-p", project, "--json").json
     assert counts == {"x": {"labeled": 1, "off_list": 2, "unknown item": 1}}
+
+
+def test_plan_and_cache_beside_a_run(tmp_path: Path, run) -> None:
+    with serving() as wire:
+        made = make_project(tmp_path, ["one", "two"], [openai_like(wire)])
+        with opened(made):
+            assert run("plan", "-p", tmp_path, "--json").json["annotators"][0]["calls"] == 2
+            assert run("cache", "-p", tmp_path, "--json").json["answers"] >= 0
+            refused = run("label", "-p", tmp_path)
+            assert (refused.code, refused.err.count("\n")) == (2, 1)
+            assert "another run is writing" in refused.err
 
 
 def test_a_bias_fitted_on_few_items_is_noted(tmp_path: Path, run) -> None:
