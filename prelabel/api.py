@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,19 +50,9 @@ CONSENSUS = "consensus"
 BATCH = 2000
 
 
-@contextmanager
-def reading(project: Project) -> Iterator[Ledger]:
-    """Open the ledger beside any run that writes."""
-    ledger = Ledger(project.state / "ledger.sqlite")
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
 def evidence_of(project: Project, annotators: Sequence[str] = ()) -> Evidence:
     """Return the annotations that count now."""
-    with reading(project) as ledger:
+    with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
         return gather(project, ledger, annotators)
 
 
@@ -110,7 +100,7 @@ def score(
     if rule.params["bias"]:
         for identifier, name in evidence.names.items():
             if identifier in rule.params["bias"]:
-                alone = fit_rule(evidence, project.config.decide, [identifier])
+                alone = replace(rule, annotators=(identifier,))
                 corrected += _consensus_score(evidence, alone, gold, f"{name} corrected", seed)
     together = (
         _consensus_score(evidence, rule, gold, CONSENSUS, seed) if len(evidence.names) > 1 else []

@@ -105,7 +105,7 @@ def _plan_one(
         high = sent * (1 + TOKENIZER_ERROR) * price[0]
         high += len(to_call) * one.config.max_tokens * price[1]
         dollars = (low, high)
-    width = 1 if one.config.model.startswith("local/") else project.config.run.concurrency
+    width = one.config.width(project.config.run)
     shown = to_call[0] if to_call else [*one.llm.static, *one.compiler.compile(items[0]).messages]
     return AnnotatorPlan(
         annotator=one.config.name,

@@ -126,6 +126,15 @@ class AnnotatorConfig(_Config):
             raise ValueError(f"{value!r} is no name; begin with a letter, and leave out @")
         return value
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the model runs in this process, on cores that annotators share."""
+        return self.model.startswith("local/")
+
+    def width(self, run: RunConfig) -> int:
+        """Return how many calls may be in flight."""
+        return self.concurrency or (1 if self.is_local else run.concurrency)
+
 
 class RunConfig(_Config):
     """How a run behaves."""

@@ -31,7 +31,7 @@ OVERHEAD = 512
 
 def endpoint_identity(config: AnnotatorConfig, provider: str) -> str:
     """Return what stands behind a model's name: its URL, or the digest of a local file."""
-    if config.model.startswith("local/"):
+    if config.is_local:
         from prelabel.models import CATALOGUE, file_digest, model_path
 
         name = config.model.removeprefix("local/")
@@ -254,7 +254,7 @@ async def call(
     except InputError as error:
         raise CallError("bad_request", str(error), fatal=True) from None
     started = time.monotonic()
-    local = config.model.startswith("local/")
+    local = config.is_local
     extra = {"threads": config.threads, "context": config.context} if local else {}
     try:
         # a server that sends a byte now and then never meets litellm's own timeout

@@ -128,11 +128,8 @@ class Run:
         """Label all that one annotator has not labeled yet."""
         stream = self.todo(one, limit)
         own = _Health(one.config.name)
-        width = one.config.concurrency or (
-            1 if one.config.model.startswith("local/") else self.project.config.run.concurrency
-        )
         async with asyncio.TaskGroup() as group:
-            for _ in range(width):
+            for _ in range(one.config.width(self.project.config.run)):
                 group.create_task(self.worker(one, stream, own))
         self.status.fatal |= own.fatal
         if own.reason:
@@ -156,7 +153,7 @@ class Run:
                 return
             if n % 50 == 49:
                 await asyncio.sleep(0)  # answers from the cache never wait: let others in
-            while len(self.waiting) >= MOST_WAITING:
+            while len(self.waiting) >= MOST_WAITING and not self.stopping.is_set():
                 self.full.set()
                 await asyncio.sleep(0.01)
 
@@ -175,12 +172,12 @@ class Run:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.full.wait(), FLUSH_SECONDS)
                 self.full.clear()
-                await self.flush()
-            await self.flush()  # what was finished during the last write
+                self.flush()
+            self.flush()  # where all was finished before the first wait
         finally:
             self.halt()  # where nothing can be written, nothing is bought
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Write what is finished, then count it."""
         batch, self.waiting = self.waiting, []
         if batch:
@@ -283,7 +280,7 @@ async def label_async(
 
 def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
     """Group annotators: local models one after the other (they share the cores), others at once."""
-    local = [one for one in ready if one.config.model.startswith("local/")]
+    local = [one for one in ready if one.config.is_local]
     return [[one] for one in ready if one not in local] + ([local] if local else [])
 
 

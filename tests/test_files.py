@@ -1,34 +1,15 @@
-import gzip
 import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from on_disk import cells, file, message
 
 from prelabel.errors import InputError
 from prelabel.exchange.tables import Row, read_rows, write_rows
 
 SUFFIXES = [".csv", ".tsv", ".jsonl", ".ndjson", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".parquet"]
-
-
-def file(folder: Path, name: str, content: bytes | str) -> Path:
-    path = folder / name
-    raw = content.encode() if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
-    return path
-
-
-def cells(path: Path, **settings) -> list[dict]:
-    return [row.cells for row in read_rows(path, **settings)]
-
-
-def message(path: Path, **settings) -> str:
-    with pytest.raises(InputError) as caught:
-        list(read_rows(path, **settings))
-    text = str(caught.value)
-    assert "\n" not in text
-    return text.replace(str(path), path.name)
 
 
 # Reading

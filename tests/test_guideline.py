@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from documents import built, minimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from prelabel.errors import InputError
-from prelabel.guideline import Guideline, fold, json_schema, load_guideline
+from prelabel.guideline import fold, json_schema, load_guideline
 from prelabel.guideline_check import check
 from prelabel.guideline_show import to_markdown
 from prelabel.guideline_yaml import MAX_DEPTH
@@ -59,20 +60,6 @@ def refusal(write):
 @pytest.fixture
 def findings(write):
     return lambda content, **options: check(write(content), **options)
-
-
-def minimal(*names, task="classification", more=""):
-    """Return a document with these label names, written as they are."""
-    labels = "".join(f"  - name: {name}\n    definition: d\n" for name in names)
-    return f"name: n\ntask: {task}\nlabels:\n{labels}{more}"
-
-
-def built(*labels, **fields):
-    """Build a guideline without a file."""
-    return Guideline.model_validate(
-        {"name": "n", "task": "classification", **fields}
-        | {"labels": [{"name": "x", "definition": "d"} | label for label in labels]}
-    )
 
 
 # Loading

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from documents import built, minimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from prelabel.guideline import Guideline, load_guideline
+from prelabel.guideline import load_guideline
 from prelabel.guideline_show import diff, to_markdown
 
 SHOP = Path(__file__).with_name("guideline_shop.yaml").read_text(encoding="utf-8")
@@ -23,20 +24,6 @@ def load(tmp_path):
         return load_guideline(path)
 
     return _load
-
-
-def minimal(*names, task="classification", more=""):
-    """Return a document with these label names, written as they are."""
-    labels = "".join(f"  - name: {name}\n    definition: d\n" for name in names)
-    return f"name: n\ntask: {task}\nlabels:\n{labels}{more}"
-
-
-def built(*labels, **fields):
-    """Build a guideline without a file."""
-    return Guideline.model_validate(
-        {"name": "n", "task": "classification", **fields}
-        | {"labels": [{"name": "x", "definition": "d"} | label for label in labels]}
-    )
 
 
 # Markdown

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_disk import cells, message
 
-from prelabel.errors import InputError, MissingExtraError
+from prelabel.errors import MissingExtraError
 from prelabel.exchange.tables import Row, read_rows, write_rows
 
 texts = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"))
@@ -20,18 +21,6 @@ nested = st.recursive(
     ),
     max_leaves=6,
 )
-
-
-def cells(path: Path, **settings) -> list[dict]:
-    return [row.cells for row in read_rows(path, **settings)]
-
-
-def message(path: Path, **settings) -> str:
-    with pytest.raises(InputError) as caught:
-        list(read_rows(path, **settings))
-    text = str(caught.value)
-    assert "\n" not in text
-    return text.replace(str(path), path.name)
 
 
 @settings(deadline=None)  # the disk's time is not the code's

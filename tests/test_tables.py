@@ -1,4 +1,3 @@
-import gzip
 import string
 import tempfile
 import tracemalloc
@@ -7,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_disk import cells, file, message
 
 from prelabel.errors import InputError
 from prelabel.exchange.tables import Row, read_rows, write_rows
@@ -34,25 +34,6 @@ nested = st.recursive(
     ),
     max_leaves=6,
 )
-
-
-def file(folder: Path, name: str, content: bytes | str) -> Path:
-    path = folder / name
-    raw = content.encode() if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
-    return path
-
-
-def cells(path: Path, **settings) -> list[dict]:
-    return [row.cells for row in read_rows(path, **settings)]
-
-
-def message(path: Path, **settings) -> str:
-    with pytest.raises(InputError) as caught:
-        list(read_rows(path, **settings))
-    text = str(caught.value)
-    assert "\n" not in text
-    return text.replace(str(path), path.name)
 
 
 # Round trips
