@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prelabel.decide import DecisionRule, check_rule, fit_rule, load_rule, restrict
+from prelabel.decide import DecisionRule, check_rule, fit_rule, load_rule
 from prelabel.errors import InputError
 from prelabel.ledger import Ledger
 from prelabel.records import Annotation, Consensus, Item, Routed, Usage, content_hash
@@ -140,7 +140,7 @@ def _consensus_score(
         own = [a for a in given if a.annotator in rule.annotators]
         if not own:
             continue
-        consensus = rule.consensus(restrict(evidence.ballot(item), rule.annotators), evidence.task)
+        consensus = rule.consensus(evidence.ballot(item), evidence.task)
         costs = [a.usage.cost for a in own]
         outcome = "labeled" if consensus.label is not None else "abstained"
         outcomes.append(

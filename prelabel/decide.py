@@ -55,8 +55,8 @@ class DecisionRule:
         return ()
 
     def consensus(self, ballot: Ballot, task: Task) -> Consensus:
-        """Return the consensus of one item."""
-        return apply_majority(ballot, self.params, task)
+        """Return the consensus of one item, of the votes of the rule's annotators only."""
+        return apply_majority(restrict(ballot, self.annotators), self.params, task)
 
     def to_json(self) -> str:
         """Return the rule as a document for people and programs."""

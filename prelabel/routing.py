@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prelabel.decide import DecisionRule, check_rule, restrict
+from prelabel.decide import DecisionRule, check_rule
 from prelabel.records import Annotation, Consensus, Routed
 from prelabel.tasks import OffListError
 
@@ -22,8 +22,7 @@ def route_all(evidence: Evidence, rule: DecisionRule) -> dict[str, Routed]:
 
 def route_one(evidence: Evidence, rule: DecisionRule, item_id: str) -> Routed:
     """Route one item."""
-    ballot = restrict(evidence.ballot(item_id), rule.annotators)
-    consensus = rule.consensus(ballot, evidence.task)
+    consensus = rule.consensus(evidence.ballot(item_id), evidence.task)
     reasons = why_review(consensus, rule) + not_allowed(consensus, evidence.task)
     if reasons:
         own = [a for a in evidence.items[item_id] if a.annotator in rule.annotators]
