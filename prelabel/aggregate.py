@@ -7,6 +7,7 @@ item and the parameters only, so the same item gets the same answer anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import fsum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from prelabel.tasks import Task, dump_distribution
 if TYPE_CHECKING:
     from prelabel.votes import Ballot
 
-Source = Literal["majority", "distribution"]
+Source = Literal["majority", "distribution", "median", "overlap"]
 Ties = Literal["review", "priority", "probability"]
 
 SMALLEST = 1e-6
@@ -27,12 +28,14 @@ CLOSE = 1e-9
 def fit_majority(
     ballots: Iterable[Ballot], *, source: Source, ties: Ties, priority: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the parameters of a majority vote.
+    """Return the parameters of a vote.
 
-    With source ``distribution`` they hold each annotator's mean distribution over the ballots:
-    dividing by it takes out what the annotator says whatever the item (batch calibration, Zhou et
-    al., ICLR 2024, arXiv 2309.17249). It presumes that a unit's values are about equally frequent:
-    a label that really is frequent is pushed down, and in multi-label one that is rare pushed up.
+    Source ``majority`` counts votes; ``median`` takes the middle of numbers; ``overlap`` counts
+    spans that overlap as one before it votes on each. With source ``distribution`` they hold each
+    annotator's mean distribution over the ballots: dividing by it takes out what the annotator says
+    whatever the item (batch calibration, Zhou et al., ICLR 2024, arXiv 2309.17249). It presumes
+    that a unit's values are about equally frequent: a label that really is frequent is pushed down,
+    and in multi-label one that is rare pushed up.
     """
     bias = mean_distributions(ballots) if source == "distribution" else {}
     return {
@@ -74,12 +77,16 @@ def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Con
     """Return the consensus of one item.
 
     Agreement is the share of annotators whose (corrected) vote is the consensus value, the least
-    over the item's units.
+    over the item's units. Between open values, such as texts, a tie has no winner.
     """
     if not ballot.votes:
         return Consensus(ballot.item_id, None, None, 0)
+    if params["source"] == "overlap":
+        from prelabel.span_scores import cluster
+
+        ballot = replace(ballot, votes=task.align(cluster(ballot.votes)))
     winners: dict[str, Value] = {}
-    tied, agreement = [], 1.0
+    tied, shares = [], {}
     for unit in dict.fromkeys(unit for votes in ballot.votes.values() for unit in votes):
         rows = {
             name: belief(ballot, params, name, unit)
@@ -87,14 +94,31 @@ def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Con
             if unit in votes
         }
         best = {name: value for name, (value, _) in rows.items()}
-        value, is_tie = decide(best, {name: row for name, (_, row) in rows.items()}, params)
-        winners[unit] = value
-        agreement = min(agreement, sum(v == value for v in best.values()) / len(best))
+        value, is_tie = _winner(best, {n: row for n, (_, row) in rows.items()}, params, task, unit)
+        if not is_tie or task.values(unit) is not None:
+            winners[unit] = value
+        shares[unit] = sum(v == value for v in best.values()) / len(best)
         if is_tie:
             tied.append(unit)
     open_tie = tied and params["ties"] == "review"
     label = None if open_tie else task.from_votes(winners)
-    return Consensus(ballot.item_id, label, agreement, len(ballot.votes), tuple(tied))
+    least = min(shares.values(), default=1.0)
+    return Consensus(ballot.item_id, label, least, len(ballot.votes), tuple(tied), shares)
+
+
+def _winner(
+    best: Mapping[str, Value],
+    rows: Mapping[str, Mapping[Value, float]],
+    params: Mapping[str, Any],
+    task: Task,
+    unit: str,
+) -> tuple[Value, bool]:
+    """Return the value that wins one unit, and whether others had as good a claim."""
+    if params["source"] == "median":
+        from prelabel.ordinal import median_value
+
+        return median_value([float(v) for v in best.values()], task.values(unit)), False
+    return decide(best, rows, params)
 
 
 def belief(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prelabel.llm import LLM, Answer
 from prelabel.prompts import make_compiler, template_hash
-from prelabel.records import Annotation, Item, content_hash
+from prelabel.records import Annotation, FailureKind, Item, Outcome, Usage, content_hash
+from prelabel.tasks import InconsistentError, Reading
 
 if TYPE_CHECKING:
     from prelabel.budget import Budget
     from prelabel.cache import ResponseCache
-    from prelabel.project import AnnotatorConfig, Project
+    from prelabel.config import AnnotatorConfig
+    from prelabel.project import Project
     from prelabel.prompts import Compiler
+    from prelabel.splitting import Part
 
 NOT_THE_ANSWER = {"api_key", "concurrency", "threads", "context", "price", "reasks", "name"}
 """Settings that do not change what an annotator answers."""
@@ -36,38 +41,126 @@ class LLMAnnotator:
         self.compiler = compiler_of(project, config)
         self.id = annotator_id(config, self.compiler)
         model = self.task.response_model(rationale=config.rationale)
-        self.llm = LLM(
-            config, project.config.run, self.compiler.static, model, self.task.read, cache, budget
-        )
+        self.llm = LLM(config, project.config.run, self.compiler.static, model, cache, budget)
 
     async def annotate(self, item: Item) -> Annotation:
         """Label one item. Raises ``FatalModelError`` where the provider refuses every call."""
-        prompt = self.compiler.compile(item)
-        answer = await self.llm.ask(prompt.messages)
+        said = _Said()
+        try:
+            found = await self._label(item, said)
+            outcome = {"outcome": "labeled", "label": found.label, "extras": found.extras}
+            outcome["distribution"] = found.distribution
+        except _NoLabelError as error:
+            outcome = error.outcome
         return Annotation(
             item_id=item.id,
             item_hash=item.hash,
             annotator=self.id,
             guideline_hash=self.guideline_hash,
-            shown=prompt.shown,
+            detail=said.detail,
+            rationale="\n".join(said.rationales),
+            usage=said.usage,
+            replayed=said.replayed,
+            latency=said.latency,
+            shown=tuple(dict.fromkeys(said.shown)),
             created=time.time(),
-            **self._outcome(answer),
+            **outcome,
         )
 
-    def _outcome(self, answer: Answer) -> dict[str, Any]:
-        common = {
-            "detail": answer.detail,
-            "rationale": answer.rationale,
-            "usage": answer.usage,
-            "replayed": answer.replayed,
-            "latency": answer.latency,
-        }
+    def parts(self, item: Item) -> list[Part]:
+        """Return the parts that an item is labeled in; one, unless it is long."""
+        from prelabel.splitting import Part, split_item
+
+        split = self.config.split
+        if split is None:
+            return [Part(item, 0, 0, "")]
+        return split_item(item, characters=split.characters, overlap=split.overlap)
+
+    def asked(self, item: Item) -> list[Item]:
+        """Return what is asked about for one item, a call each; nothing where it is too long."""
+        parts = self.parts(item)
+        if len(parts) > 1 and not self.task.splits:
+            return []
+        return [view for part in parts for view in self.task.views(part.item)]
+
+    async def _label(self, item: Item, said: _Said) -> Reading:
+        """Return what the parts of an item say together; those that abstain have no say."""
+        parts = self.parts(item)
+        if len(parts) == 1:
+            return await self._part(item, said)
+        if not self.task.splits:
+            said.detail = (
+                f"longer than {self.config.split.characters:,} characters, and "  # type: ignore[union-attr]
+                f"{self.task.name} cannot be labeled in parts"
+            )
+            raise _NoLabelError("failed", "too_long")
+        found: list[tuple[Part, Reading]] = []
+        for part in parts:
+            try:
+                found.append((part, await self._part(part.item, said)))
+            except _NoLabelError as error:
+                if error.outcome["outcome"] != "abstained":
+                    raise
+        if not found:
+            raise _NoLabelError("abstained")
+        merged = self.task.merge([part for part, _ in found], [reading for _, reading in found])
+        return replace(merged, extras={**merged.extras, "parts": len(parts)}, distribution=None)
+
+    async def _part(self, item: Item, said: _Said) -> Reading:
+        """Return what the views of an item, or of a part of it, say together."""
+        readings = [await self._ask(view, said) for view in self.task.views(item)]
+        try:
+            return self.task.unite(readings)
+        except InconsistentError as error:
+            said.detail = str(error)
+            raise _NoLabelError("failed", "inconsistent", error.extras) from None
+
+    async def _ask(self, item: Item, said: _Said) -> Reading:
+        """Ask once, and return what the answer says."""
+        prompt = self.compiler.compile(item)
+        answer = await self.llm.ask(prompt.messages, partial(self.task.read, item=item))
+        said.add(answer, prompt.shown)
         if answer.failure:
-            return common | {"outcome": "failed", "failure": answer.failure}
+            raise _NoLabelError("failed", answer.failure)
         if answer.abstained:
-            return common | {"outcome": "abstained"}
+            raise _NoLabelError("abstained")
         found = self.task.distribution(answer.tokens) if answer.tokens else None
-        return common | {"outcome": "labeled", "label": answer.value, "distribution": found or None}
+        reading: Reading = answer.value
+        return replace(reading, distribution=found or None)
+
+
+@dataclass
+class _Said:
+    """What all answers about one item come to."""
+
+    usage: Usage = field(default_factory=Usage)
+    replayed: bool = True
+    latency: float = 0.0
+    detail: str = ""
+    rationales: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, answer: Answer, shown: Sequence[str]) -> None:
+        """Take one answer in."""
+        self.usage += answer.usage
+        self.replayed &= answer.replayed
+        self.latency += answer.latency
+        self.detail = answer.detail
+        self.rationales += [answer.rationale] if answer.rationale else []
+        self.shown += shown
+
+
+class _NoLabelError(Exception):
+    """No label came of an item: it failed, or the annotator abstained."""
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        failure: FailureKind | None = None,
+        extras: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(failure or outcome)
+        self.outcome = {"outcome": outcome, "failure": failure, "extras": extras or {}}
 
 
 def compiler_of(project: Project, config: AnnotatorConfig) -> Compiler:

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,19 +23,15 @@ from prelabel.tasks import OffListError
 from prelabel.votes import (
     Evidence,
     gather,
-    gold_table,
-    missing_gold,
-    outcome_table,
     vote_table,
 )
 
 if TYPE_CHECKING:
+    from prelabel.against_gold import ScoreReport
     from prelabel.project import Project
     from prelabel.reliability import Agreement
-    from prelabel.scoring import Score
 
 __all__ = [
-    "ScoreReport",
     "agreement",
     "export",
     "fit",
@@ -46,7 +42,6 @@ __all__ = [
     "score",
 ]
 
-CONSENSUS = "consensus"
 BATCH = 2000
 
 
@@ -54,32 +49,6 @@ def evidence_of(project: Project, annotators: Sequence[str] = ()) -> Evidence:
     """Return the annotations that count now."""
     with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
         return gather(project, ledger, annotators)
-
-
-@dataclass(frozen=True)
-class ScoreReport:
-    """Scores of annotators, of each after bias correction where it was asked for, and of all.
-
-    ``gold`` counts the gold items of ``split``; ``notes`` say what was left out.
-    """
-
-    annotators: list[Score]
-    corrected: list[Score]
-    consensus: Score | None
-    gold: int
-    split: str | None
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON-able values."""
-        return {
-            "gold": self.gold,
-            "split": self.split,
-            "annotators": [s.to_dict() for s in self.annotators],
-            "corrected": [s.to_dict() for s in self.corrected],
-            "consensus": self.consensus and self.consensus.to_dict(),
-            "notes": list(self.notes),
-        }
 
 
 def score(
@@ -90,89 +59,28 @@ def score(
     ``split`` names a part of the gold; by default ``test`` if there is one, else all. Where the
     project aggregates label distributions, each annotator is scored after bias correction, too.
     """
+    from prelabel.against_gold import score_all
+
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
-    evidence = evidence_of(project, annotators)
-    rule = fit_rule(evidence, project.config.decide)
-    raw = _scores(evidence, vote_table(evidence), gold, seed)
-    corrected: list[Score] = []
-    if rule.params["bias"]:
-        for identifier, name in evidence.names.items():
-            if identifier in rule.params["bias"]:
-                alone = replace(rule, annotators=(identifier,))
-                corrected += _consensus_score(evidence, alone, gold, f"{name} corrected", seed)
-    together = (
-        _consensus_score(evidence, rule, gold, CONSENSUS, seed) if len(evidence.names) > 1 else []
-    )
-    used = {g.split for g in gold}
-    return ScoreReport(
-        raw,
-        corrected,
-        together[0] if together else None,
-        len(gold),
-        used.pop() or None if len(used) == 1 else None,
-        (*evidence.notes, *rule.notes, *missing_gold(evidence, gold)),
-    )
-
-
-def _scores(evidence: Evidence, votes: Any, gold: Any, seed: int, outcomes: Any = None) -> Any:
-    from prelabel.scoring import score as score_tables
-
-    return score_tables(
-        votes,
-        outcome_table(evidence) if outcomes is None else outcomes,
-        gold_table(evidence.task, gold),
-        evidence.task.values(),
-        multi=evidence.task.name == "multi-label",
-        seed=seed,
-    )
-
-
-def _consensus_score(
-    evidence: Evidence, rule: DecisionRule, gold: Any, name: str, seed: int
-) -> list[Score]:
-    """Score a consensus as if it were one annotator; a tie left to people is an abstention."""
-    import pandas as pd
-
-    votes, outcomes = [], []
-    for item, given in evidence.items.items():
-        own = [a for a in given if a.annotator in rule.annotators]
-        if not own:
-            continue
-        consensus = rule.consensus(evidence.ballot(item), evidence.task)
-        costs = [a.usage.cost for a in own]
-        outcome = "labeled" if consensus.label is not None else "abstained"
-        outcomes.append(
-            {
-                "item": item,
-                "annotator": name,
-                "outcome": outcome,
-                "failure": None,
-                "cost": None if None in costs else sum(c or 0.0 for c in costs),
-                "latency": sum(a.latency for a in own),
-                "shown": tuple(shown for a in own for shown in a.shown),
-            }
-        )
-        if consensus.label is not None:
-            votes += [
-                (item, name, unit, value)
-                for unit, value in evidence.task.votes(consensus.label).items()
-            ]
-    table = pd.DataFrame(votes, columns=["item", "annotator", "unit", "value"])
-    found: list[Score] = _scores(
-        evidence, table, gold, seed, pd.DataFrame(outcomes).astype({"cost": float})
-    )
-    return found
+    return score_all(evidence_of(project, annotators), gold, project.config.decide, seed)
 
 
 def agreement(project: Project, annotators: Sequence[str] = (), *, seed: int = 0) -> Agreement:
     """Measure how far annotators agree with each other; says nothing about being right."""
+    from prelabel.overlaps import overlap_agreement
     from prelabel.reliability import agreement as measure
+    from prelabel.tasks import Measured
 
     evidence = evidence_of(project, annotators)
-    task = evidence.task
-    return measure(vote_table(evidence), task.values(), level=task.level, seed=seed)
+    task, votes = evidence.task, vote_table(evidence)
+    if isinstance(task, Measured):
+        return overlap_agreement(evidence.labels(), votes, task, seed)
+    values = task.values()
+    if values is None:  # any number of a scale
+        values = tuple(sorted(votes["value"].unique()))
+    return measure(votes, values, level=task.level, seed=seed)
 
 
 def fit(project: Project, annotators: Sequence[str] = (), *, to: Path | None = None) -> Path:
@@ -232,7 +140,7 @@ def export(
     A table's format goes by its ending: .jsonl, .csv, .tsv or .parquet. For Label Studio the tasks
     go to ``to``, and the labeling config beside it, ending in .xml.
     """
-    from prelabel.exchange.export import export_columns, export_rows
+    from prelabel.exchange.export import export_columns, export_rows, several_units
     from prelabel.exchange.tables import write_rows
 
     routes = route(project, rule=rule)
@@ -247,7 +155,8 @@ def export(
     meta = sorted({name for item in items for name in item.meta})
     provenance = {"guideline_hash": routes.evidence.guideline_hash, "rule_hash": routes.rule.hash}
     rows = export_rows(items, routes.items, routes.evidence.items, names, provenance)
-    columns = export_columns(project.config.items.columns, names, meta)
+    by_unit = several_units(routes.items.values())
+    columns = export_columns(project.config.items.columns, names, meta, by_unit=by_unit)
     return write_rows(to, rows, columns)
 
 
@@ -255,13 +164,14 @@ def _export_label_studio(project: Project, to: Path, items: list[Item], routes: 
     from prelabel.exchange.files import replacing
     from prelabel.exchange.labelstudio import config, tasks, write_tasks
 
-    fields = project.config.items.columns
-    multi = project.task.name == "multi-label"
-    xml = config(project.guideline.label_names, multi=multi, fields=fields)
+    settings = project.config.items
+    shown: dict[str, Any] = {"fields": settings.columns, "images": settings.images}
+    xml = config(project.task, **shown, items=items)
     evidence = routes.evidence
     found = tasks(
         items,
-        fields=fields,
+        task=project.task,
+        **shown,
         routed=routes.items,
         annotations=evidence.items,
         names=evidence.names,
@@ -341,7 +251,7 @@ def _imported(project: Project, recorded: Any, item: Item, annotator: str) -> An
             **common, outcome="failed", failure="unparsable", detail="marked unusable"
         )
     try:
-        label_ = project.task.match(recorded.value)
+        label_ = project.task.match(recorded.value, item)
     except OffListError as error:
         return Annotation(**common, outcome="failed", failure="off_list", detail=str(error))
     return Annotation(**common, outcome="labeled", label=label_)

@@ -140,9 +140,9 @@ def schema(
 
     Example: prelabel schema guideline > guideline.schema.json
     """
-    from prelabel import guideline, project, screen
+    from prelabel import config, guideline, screen
 
-    screen.as_json(guideline.json_schema() if what == "guideline" else project.json_schema())
+    screen.as_json(guideline.json_schema() if what == "guideline" else config.json_schema())
 
 
 @app.command()

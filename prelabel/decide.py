@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prelabel.aggregate import apply_majority, fit_majority
+from prelabel.aggregate import Source, apply_majority, fit_majority
 from prelabel.errors import InputError, RuleMismatchError
 from prelabel.records import Consensus, content_hash
 
 if TYPE_CHECKING:
-    from prelabel.project import DecideConfig
+    from prelabel.config import DecideConfig
     from prelabel.tasks import Task
     from prelabel.votes import Ballot, Evidence
 
@@ -69,7 +69,8 @@ def fit_rule(
     """Fit a rule on the evidence, without gold. ``only`` limits it to some annotators' ids."""
     chosen = list(evidence.names) if only is None else list(only)
     ballots = [restrict(evidence.ballot(item), chosen) for item in evidence.items]
-    params = fit_majority(ballots, source=config.aggregate, ties=config.ties, priority=chosen)
+    source = aggregator(config, evidence.task)
+    params = fit_majority(ballots, source=source, ties=config.ties, priority=chosen)
     return DecisionRule(
         evidence.task.name,
         evidence.guideline_hash,
@@ -80,6 +81,22 @@ def fit_rule(
         sum(1 for ballot in ballots if ballot.votes),
         time.time(),
     )
+
+
+def aggregator(config: DecideConfig, task: Task) -> Source:
+    """Return the aggregator asked for, or the task's usual one. Raises ``InputError``."""
+    usual: Source = "median" if task.level != "nominal" else "majority"
+    only: dict[str, tuple[str, bool]] = {
+        "median": ("ratings", task.level != "nominal"),
+        "overlap": ("spans", task.name == "spans"),
+    }
+    what, fits = only.get(config.aggregate or usual, ("", True))
+    if not fits:
+        raise InputError(
+            f"decide: aggregate: {config.aggregate} is for {what} only, and the task is "
+            f"{task.name}; use majority"
+        )
+    return config.aggregate or usual
 
 
 def restrict(ballot: Ballot, annotators: Sequence[str]) -> Ballot:

@@ -13,7 +13,8 @@ from prelabel.project import CONFIG_NAME, Project, load_project
 from prelabel.starting import copy_evalset
 
 if TYPE_CHECKING:
-    from prelabel.api import Routes, ScoreReport
+    from prelabel.against_gold import ScoreReport
+    from prelabel.api import Routes
     from prelabel.reliability import Agreement
     from prelabel.scoring import Score
 
@@ -97,9 +98,10 @@ def verdict(result: DemoResult) -> list[str]:
 
     best = result.scores.consensus or result.scores.annotators[0]
     right, judged = result.accepted_right
-    worst = min(best.labels, key=lambda row: 2.0 if row.recall.value is None else row.recall.value)
-    weakest = (
-        f"Of the {worst.support} gold items of {worst.label!r}, its weakest label, it finds "
+    told = [row for row in best.labels if row.recall.value is not None]
+    worst = min(told, key=lambda row: row.recall.value or 0.0, default=None)
+    weakest = worst and (
+        f"Of the {worst.support} in gold of {str(worst.label)!r}, its weakest label, it finds "
         f"{worst.recall:.0%}."
     )
     return [
@@ -108,7 +110,7 @@ def verdict(result: DemoResult) -> list[str]:
             f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
             f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
         ),
-        weakest,
+        *([weakest] if weakest else []),
         (
             "A small model is good for trying things out, not for labels that matter: "
             "prelabel demo --model openai/gpt-4o-mini (or any LiteLLM model) does the same with it."
@@ -119,15 +121,20 @@ def verdict(result: DemoResult) -> list[str]:
 
 def how_good(best: Score) -> str:
     """Compare a score with giving every item the same: the frequent label, or all labels."""
-    if best.micro_f1 is None:
+    if best.confusion is not None:
         always = max(row.support for row in best.labels) / max(1, best.labeled)
         return (
             f"the consensus is right on {best.accuracy:.0%} of {best.labeled} gold items; always "
             f"giving the most frequent label would be right on {always:.0%}."
         )
+    if "micro_f1" not in best.metrics:
+        name, found = next(iter(best.metrics.items()))
+        return (
+            f"the consensus has {name.replace('_', ' ')} {found:.2f} on {best.labeled} gold items."
+        )
     shares = [row.support / max(1, best.labeled) for row in best.labels]
     always = sum(2 * share / (share + 1) for share in shares) / len(shares)
     return (
-        f"the consensus has a macro F1 of {best.macro_f1:.2f} on {best.labeled} gold items; always "
-        f"giving every label would have {always:.2f}."
+        f"the consensus has a macro F1 of {best.metrics['macro_f1']:.2f} on {best.labeled} gold "
+        f"items; always giving every label would have {always:.2f}."
     )

@@ -9,153 +9,71 @@ import difflib
 import unicodedata
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from prelabel.errors import InputError
+from prelabel.guideline_parts import (
+    ABSTAIN,
+    CounterExample,
+    EdgeCase,
+    Example,
+    FieldDefinition,
+    LabelDefinition,
+    Mistake,
+    Normalization,
+    Part,
+    Question,
+    Ruling,
+    Scale,
+    Text,
+    WorkedExample,
+)
 from prelabel.guideline_yaml import DocumentError, Lines, Where, parse, resolve
 from prelabel.records import content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ABSTAIN = "abstain"
-"""The word for abstaining: no label may be called this while the guideline allows it."""
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-def _shape(value: Any) -> str | None:
-    """Say which form of a label or branch a value has."""
-    if isinstance(value, str):
-        return "label"
-    if isinstance(value, list | tuple):
-        nested = any(isinstance(entry, dict | BaseModel) for entry in value)
-        return "questions" if nested else "labels"
-    return None
-
-
-LabelRef = Annotated[
-    Annotated[Text, Tag("label")] | Annotated[tuple[Text, ...], Tag("labels")],
-    Discriminator(
-        _shape,
-        custom_error_type="shape",
-        custom_error_message="must be a label or a list of labels",
-    ),
+__all__ = [
+    "ABSTAIN",
+    "CounterExample",
+    "EdgeCase",
+    "Example",
+    "FieldDefinition",
+    "Guideline",
+    "LabelDefinition",
+    "Mistake",
+    "Question",
+    "Ruling",
+    "Scale",
+    "WorkedExample",
+    "fold",
+    "json_schema",
+    "load_guideline",
 ]
-"""A label's name, or for multi-label the names of all labels (none: an empty list)."""
-
-Branch = Annotated[
-    Annotated[Text, Tag("label")]
-    | Annotated[tuple[Text, ...], Tag("labels")]
-    | Annotated[tuple["Question", ...], Tag("questions")],
-    Discriminator(
-        _shape,
-        custom_error_type="shape",
-        custom_error_message="must be a label, a list of labels, or a list of questions",
-    ),
-]
-"""Where an answer leads: to a label, to labels, or to more questions."""
 
 
-class _Part(BaseModel):
-    """A part of the document: it cannot change, and knows all its fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", str_strip_whitespace=True, use_attribute_docstrings=True
-    )
-
-
-class Example(_Part):
-    """A text that has the label."""
-
-    text: Text
-    why: str = ""
-    """Why it has this label (optional)."""
-    labels: tuple[Text, ...] | None = None
-    """Multi-label only: all labels of this text; without it just the one it stands under."""
-
-
-class CounterExample(_Part):
-    """A text that seems to have the label and does not."""
-
-    text: Text
-    label: LabelRef | None = None
-    """What it is instead."""
-    why: str = ""
-
-
-class LabelDefinition(_Part):
-    """One label of the label set."""
-
-    name: Text
-    definition: str
-    """What the label means, in a few sentences."""
-    aliases: tuple[Text, ...] = ()
-    """Other accepted spellings of the label."""
-    examples: tuple[Example, ...] = ()
-    """Three to five texts that have the label."""
-    counter_examples: tuple[CounterExample, ...] = ()
-
-
-class EdgeCase(_Part):
-    """A hard case decided once for all."""
-
-    when: Text
-    then: LabelRef
-    """The label of such an item; for multi-label a list, empty for none."""
-    why: str = ""
-
-
-class Question(_Part):
-    """One question of the decision tree."""
-
-    ask: Text
-    yes: Branch
-    no: Branch | None = None
-    """Without it the next question is asked."""
-
-
-class Mistake(_Part):
-    """What annotators get wrong, and what is right."""
-
-    mistake: Text
-    correction: Text
-
-
-class Ruling(_Part):
-    """An adjudication kept as case law."""
-
-    id: Text
-    text: Text
-    """The item it was decided on."""
-    label: LabelRef
-    why: str = ""
-
-
-class Guideline(_Part):
+class Guideline(Part):
     """How to label: purpose, task, label set with examples, and how hard cases are decided."""
 
     name: Text
     purpose: str = ""
     """Why these labels are made and who uses them."""
-    task: Text = Field(json_schema_extra={"examples": ["classification", "multi-label"]})
+    task: Text = Field(json_schema_extra={"examples": ["classification", "spans", "rating"]})
     """The type of labeling, such as classification or multi-label."""
     question: str = ""
     """The one question that a label answers."""
     item: Text = "item"
     """The noun for what is labeled, such as "customer message"."""
     labels: tuple[LabelDefinition, ...] = ()
+    scale: Scale | None = None
+    """Rating only."""
+    fields: tuple[FieldDefinition, ...] = ()
+    """Extraction only."""
+    examples: tuple[WorkedExample, ...] = ()
+    """Items with their whole answers, for tasks whose answer is more than one label."""
     edge_cases: tuple[EdgeCase, ...] = ()
     decision_tree: tuple[Question, ...] = ()
     """Questions asked in order."""
@@ -165,6 +83,17 @@ class Guideline(_Part):
     """When annotators may abstain; without it they may not."""
     max_labels: int | None = Field(default=None, ge=1)
     """Multi-label only: the most labels that one item can have."""
+    overlap: bool = False
+    """Spans only: whether spans may overlap."""
+    tie: str | None = None
+    """Pairwise only: when neither is better; without it one of them must be."""
+    normalize: tuple[Normalization, ...] = ()
+    """Text only: what counts for nothing when two answers are compared."""
+    given: Text = "spans"
+    """Relations only: the item's field that holds the given spans."""
+    merge: Literal["most", "first", "mean", "median", "min", "max"] | None = None
+    """How the labels of the parts of a long item make one; ``docs/tasks.md`` says which task
+    needs it."""
 
     @field_validator("abstain")
     @classmethod
@@ -276,6 +205,8 @@ def json_schema() -> dict[str, Any]:
 _FIELDS: dict[str, type[BaseModel]] = {
     "labels": LabelDefinition,
     "examples": Example,
+    "scale": Scale,
+    "fields": FieldDefinition,
     "counter_examples": CounterExample,
     "edge_cases": EdgeCase,
     "decision_tree": Question,

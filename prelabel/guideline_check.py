@@ -8,15 +8,52 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from prelabel.guideline import ABSTAIN, Guideline, Question, fold, read_with_lines
+from prelabel.guideline import (
+    ABSTAIN,
+    Guideline,
+    LabelDefinition,
+    Question,
+    fold,
+    read_with_lines,
+)
+from prelabel.guideline_tree import (
+    Ref,
+    ends,
+    final,
+    names_in,
+    nested_in,
+    questions_of,
+    reached_by,
+)
 from prelabel.guideline_yaml import DocumentError, Where, line_of
+from prelabel.records import Item
+from prelabel.tasks import TASKS, OffListError, check_task, make_task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TASKS = ("classification", "multi-label")
+NAMING = ("classification", "multi-label")
+"""Tasks whose edge cases, decision tree and rulings name labels; elsewhere they use words."""
+
+LABELED = (*NAMING, "hierarchical", "spans", "relations")
+"""Tasks that need a label set."""
+
+BY_LABEL = (*NAMING, "hierarchical")
+"""Tasks whose examples stand under the labels; elsewhere under ``examples:``."""
+
+ONLY = {
+    "scale": ("rating",),
+    "fields": ("extraction",),
+    "overlap": ("spans",),
+    "tie": ("pairwise",),
+    "normalize": ("text",),
+    "given": ("relations",),
+    "max_labels": ("multi-label",),
+    "merge": ("classification", "hierarchical", "rating"),
+}
+"""Fields that mean something for some tasks only."""
 
 MIN_EXAMPLES = 3
 """With fewer examples a label, annotators guess at its borders."""
@@ -25,7 +62,6 @@ MAX_DEFINITION_WORDS = 120
 """A longer definition holds rules that are better kept as edge cases."""
 
 Line = Callable[..., int]
-Ref = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +86,7 @@ def check(path: str | Path, tasks: Sequence[str] = TASKS) -> list[Finding]:
     line: Line = partial(line_of, lines)
     findings = [*_head(guideline, line, tasks)]
     for rule in (
+        _own_fields,
         _spellings,
         _definitions,
         _examples,
@@ -59,6 +96,10 @@ def check(path: str | Path, tasks: Sequence[str] = TASKS) -> list[Finding]:
         _rulings,
     ):
         findings += rule(guideline, line)
+    if guideline.task in TASKS:
+        findings += check_task(guideline, line)
+        if not any(finding.level == "error" for finding in findings):
+            findings += _worked(guideline, line)
     return sorted(findings, key=lambda finding: finding.line)
 
 
@@ -79,12 +120,54 @@ def _head(guideline: Guideline, line: Line, tasks: Sequence[str]) -> Iterator[Fi
         yield _warning(line("purpose"), "no purpose; say why these labels are made, and for whom")
     if not guideline.question:
         yield _warning(line("question"), "no question; write the one question a label answers")
-    if not guideline.labels:
+    if not guideline.labels and guideline.task in LABELED:
         yield _error(line("labels"), "no labels; write them under 'labels:'")
     elif len(guideline.labels) == 1 and guideline.task == "classification":
         yield _error(line("labels"), "only one label; classification needs at least two")
-    if guideline.max_labels is not None and guideline.task == "classification":
-        yield _error(line("max_labels"), "max_labels is for multi-label only; remove it")
+
+
+def _own_fields(guideline: Guideline, line: Line) -> Iterator[Finding]:
+    """Check that fields of other tasks are not there: they would do nothing."""
+    for name in sorted(guideline.model_fields_set & ONLY.keys()):
+        if guideline.task not in ONLY[name]:
+            yield _error(line(name), f"{name} is for {' and '.join(ONLY[name])} only; remove it")
+    for where, label in labels_of(guideline):
+        for name, task in (
+            ("labels", "hierarchical"),
+            ("head", "relations"),
+            ("tail", "relations"),
+        ):
+            if getattr(label, name) and guideline.task != task:
+                yield _error(
+                    line(*where, name), f"{name} below a label is for {task} only; remove it"
+                )
+
+
+def _worked(guideline: Guideline, line: Line) -> Iterator[Finding]:
+    """Check that the answer of each worked example is one that the task allows."""
+    if guideline.task not in BY_LABEL and (n := len(guideline.examples)) < MIN_EXAMPLES:
+        yield _warning(
+            line("examples"),
+            f"{n or 'no'} worked example{'s' * (n != 1)} under 'examples:'; "
+            f"give at least {MIN_EXAMPLES}",
+        )
+    task = make_task(guideline)
+    for index, example in enumerate(guideline.examples):
+        try:
+            task.match(example.answer, Item("example", example.shown))
+        except OffListError as error:
+            yield _error(line("examples", index, "answer"), f"{error}; mend the answer")
+
+
+def labels_of(guideline: Guideline) -> Iterator[tuple[Where, LabelDefinition]]:
+    """Yield every label with its place, those below others too."""
+
+    def below(labels: Sequence[LabelDefinition], where: Where) -> Any:
+        for index, label in enumerate(labels):
+            yield (*where, index), label
+            yield from below(label.labels, (*where, index, "labels"))
+
+    yield from below(guideline.labels, ("labels",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +195,8 @@ def _all_spellings(guideline: Guideline, line: Line) -> Iterator[_Spelling]:
 
 def _spellings(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check that each name and alias means one label, and none means abstaining."""
+    if guideline.task == "hierarchical":  # a name may stand in several branches
+        return
     first: dict[str, _Spelling] = {}
     for this in _all_spellings(guideline, line):
         if guideline.abstain is not None and fold(this.text) == ABSTAIN:
@@ -141,10 +226,10 @@ def _spellings(guideline: Guideline, line: Line) -> Iterator[Finding]:
 
 def _definitions(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check each label's definition and number of examples."""
-    for index, label in enumerate(guideline.labels):
-        here = line("labels", index, "definition")
+    for where, label in labels_of(guideline):
+        here = line(*where, "definition")
         words = len(label.definition.split())
-        if not words:
+        if not words and guideline.task in LABELED:
             yield _error(here, f"label {label.name!r} has no definition; say what it means")
         if words > MAX_DEFINITION_WORDS:
             yield _warning(
@@ -152,9 +237,10 @@ def _definitions(guideline: Guideline, line: Line) -> Iterator[Finding]:
                 f"the definition of {label.name!r} has {words} words (at most "
                 f"{MAX_DEFINITION_WORDS}); move special rules to edge_cases",
             )
-        if (count := len(label.examples)) < MIN_EXAMPLES:
+        own = guideline.task in BY_LABEL and not label.labels
+        if own and (count := len(label.examples)) < MIN_EXAMPLES:
             yield _warning(
-                line("labels", index, "name"),
+                line(*where, "name"),
                 f"label {label.name!r} has {count or 'no'} example{'s' * (count != 1)}; "
                 f"give it at least {MIN_EXAMPLES}",
             )
@@ -163,13 +249,13 @@ def _definitions(guideline: Guideline, line: Line) -> Iterator[Finding]:
 def _examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check that a text shown as an example has the same labels wherever it stands."""
     first: dict[str, tuple[frozenset[str], str, int]] = {}
-    for index, label in enumerate(guideline.labels):
+    for where, label in labels_of(guideline):
         for k, example in enumerate(label.examples):
-            here = line("labels", index, "examples", k)
+            here = line(*where, "examples", k)
             labels = frozenset((label.name,) if example.labels is None else example.labels)
             if label.name not in labels:
                 yield _error(
-                    line("labels", index, "examples", k, "labels"),
+                    line(*where, "examples", k, "labels"),
                     f"an example of {label.name!r} has other labels only; add {label.name!r}",
                 )
             text = " ".join(unicodedata.normalize("NFC", example.text).split())
@@ -190,16 +276,16 @@ def _examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
 
 def _counter_examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check that each counter-example says what it is instead."""
-    for index, label in enumerate(guideline.labels):
+    for place, label in labels_of(guideline):
         for k, counter in enumerate(label.counter_examples):
-            where = ("labels", index, "counter_examples", k, "label")
+            where = (*place, "counter_examples", k, "label")
             if counter.label is None:
                 yield _warning(
                     line(*where),
                     f"counter-example {_short(counter.text)} does not say what it is instead; "
                     "add its 'label:'",
                 )
-            elif label.name in _names(counter.label):
+            elif label.name in names_in(counter.label):
                 yield _error(
                     line(*where),
                     f"a counter-example of {label.name!r} has this very label; "
@@ -209,14 +295,16 @@ def _counter_examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
 
 def _references(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check that labels named outside the label set's own entries exist."""
-    names = set(guideline.label_names)
+    names = {label.name for _, label in labels_of(guideline)}
+    if guideline.task not in NAMING:
+        return
     for where, ref in _all_references(guideline):
         if isinstance(ref, tuple) and guideline.task == "classification":
             yield _error(
                 line(*where), "a list of labels, but the task is classification; name one label"
             )
         decided = where[0] in {"edge_cases", "decision_tree", "rulings"}
-        for k, name in enumerate(_names(ref)):
+        for k, name in enumerate(names_in(ref)):
             if name in names or (decided and name == ABSTAIN and guideline.abstain is not None):
                 continue
             yield _error(
@@ -229,10 +317,10 @@ def _all_references(guideline: Guideline) -> Iterator[tuple[Where, Ref]]:
     yield from _label_references(guideline)
     for index, case in enumerate(guideline.edge_cases):
         yield ("edge_cases", index, "then"), case.then
-    for where, question in _questions(guideline.decision_tree, ("decision_tree",)):
+    for where, question in questions_of(guideline.decision_tree, ("decision_tree",)):
         for answer in ("yes", "no"):
             branch = getattr(question, answer)
-            if branch is not None and not _nested(branch):
+            if branch is not None and not nested_in(branch):
                 yield (*where, answer), branch
     for index, ruling in enumerate(guideline.rulings):
         yield ("rulings", index, "label"), ruling.label
@@ -263,10 +351,10 @@ def _tree(guideline: Guideline, line: Line) -> Iterator[Finding]:
     In multi-label every question is asked, so only the labels reached are checked.
     """
     tree = guideline.decision_tree
-    if not tree:
+    if not tree or guideline.task not in NAMING:
         return
     single = guideline.task == "classification"
-    reached = set(_reached(tree, single=single))
+    reached = set(reached_by(tree, single=single))
     if missing := [repr(name) for name in guideline.label_names if name not in reached]:
         yield _warning(
             line("decision_tree"),
@@ -274,60 +362,21 @@ def _tree(guideline: Guideline, line: Line) -> Iterator[Finding]:
         )
     if not single:
         return
-    if not _ends(tree):
+    if not ends(tree):
         yield _warning(
             line("decision_tree", len(tree) - 1),
             "the decision tree can end without a label; give its last question a 'no:'",
         )
     previous: dict[Where, tuple[int, Question]] = {}
-    for where, question in _questions(tree, ("decision_tree",)):
+    for where, question in questions_of(tree, ("decision_tree",)):
         here, (line0, before) = line(*where), previous.get(where[:-1], (0, None))
-        if before is not None and _final(before):
+        if before is not None and final(before):
             yield _warning(
                 here,
                 f"this question is never asked: the one on line {line0} ends both ways; "
                 "remove one of its answers or this question",
             )
         previous[where[:-1]] = (here, question)
-
-
-def _questions(
-    questions: Sequence[Question], where: Where
-) -> Iterator[tuple[tuple[str | int, ...], Question]]:
-    """Yield every question of the tree with its place, parents first."""
-    for index, question in enumerate(questions):
-        yield (*where, index), question
-        for answer in ("yes", "no"):
-            yield from _questions(_nested(getattr(question, answer)), (*where, index, answer))
-
-
-def _nested(branch: object) -> tuple[Question, ...]:
-    """Return the questions a branch leads to; none if it is a leaf or absent."""
-    entries = branch if isinstance(branch, tuple) else ()
-    return tuple(entry for entry in entries if isinstance(entry, Question))
-
-
-def _ends(branch: object) -> bool:
-    """Say whether every path through a branch ends in a label."""
-    nested = _nested(branch)
-    return any(map(_final, nested)) if nested else branch is not None
-
-
-def _final(question: Question) -> bool:
-    """Say whether no question after this one is ever asked."""
-    return _ends(question.yes) and _ends(question.no)
-
-
-def _reached(questions: Sequence[Question], *, single: bool) -> Iterator[str]:
-    """Yield the labels that can be reached; with one label an item, the first end is final."""
-    for question in questions:
-        for branch in (question.yes, question.no):
-            if nested := _nested(branch):
-                yield from _reached(nested, single=single)
-            elif branch is not None:
-                yield from _names(branch)  # type: ignore[arg-type]  # not nested: label or labels
-        if single and _final(question):
-            return
 
 
 def _rulings(guideline: Guideline, line: Line) -> Iterator[Finding]:
@@ -339,10 +388,6 @@ def _rulings(guideline: Guideline, line: Line) -> Iterator[Finding]:
             yield _error(
                 here, f"ruling {ruling.id!r} is there twice (first on line {line0}); rename one"
             )
-
-
-def _names(ref: Ref) -> tuple[str, ...]:
-    return (ref,) if isinstance(ref, str) else ref
 
 
 def _short(text: str) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from prelabel.guideline import Guideline, LabelDefinition, Question
+from prelabel.guideline import (
+    FieldDefinition,
+    Guideline,
+    LabelDefinition,
+    Question,
+    WorkedExample,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,6 +22,20 @@ if TYPE_CHECKING:
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&$])")
 _BLOCK_START = re.compile(r"^(?:([-+=])|(\d+)([.)]))")
 _INDENT = "    "
+
+AMOUNTS = {
+    "classification": "one label",
+    "multi-label": "all labels that apply",
+    "hierarchical": "one path of labels",
+    "spans": "the labeled spans",
+    "rating": "one value of the scale",
+    "pairwise": "the better one",
+    "extraction": "the fields' values",
+    "matching": "match or no match",
+    "relations": "the relations between given spans",
+    "text": "an answer in words",
+}
+"""What an annotator gives, by task."""
 
 
 def to_markdown(guideline: Guideline) -> str:
@@ -25,9 +46,12 @@ def to_markdown(guideline: Guideline) -> str:
     blocks = [f"# {_inline(guideline.name)}", *_paragraphs(guideline.purpose)]
     if guideline.question:
         blocks.append(f"**Question:** {_inline(guideline.question)}")
-    blocks += [_task(guideline), "## Labels"]
+    blocks += [_task(guideline), *_section("Scale", _scale(guideline))]
+    blocks += _section("Fields", map(_field, guideline.fields))
+    blocks += ["## Labels"] if guideline.labels else []
     for label in guideline.labels:
         blocks += _label(label)
+    blocks += _section("Examples", map(_worked, guideline.examples))
     blocks += _section("Edge cases", map(_edge_case, guideline.edge_cases))
     blocks += _section("Decision tree", _tree(guideline.decision_tree, ""))
     blocks += _section(
@@ -56,11 +80,12 @@ def diff(old: Guideline, new: Guideline) -> list[str]:
         lines += _label_changes(olds[name], news[name])
     if kept != [name for name in news if name in olds]:
         lines.append("labels reordered")
-    for field in ("edge_cases", "common_mistakes", "rulings"):
+    for field in ("fields", "examples", "edge_cases", "common_mistakes", "rulings"):
         lines += _changes(field.replace("_", " "), getattr(old, field), getattr(new, field))
     if old.decision_tree != new.decision_tree:
         lines.append("decision tree changed")
-    lines += _settings(old, new, ("abstain", "max_labels"))
+    lines += _settings(old, new, ("abstain", "max_labels", "overlap", "tie", "normalize", "given"))
+    lines += _settings(old, new, ("merge", "scale"))
     return lines or ["labels changed"]  # only a label written twice can come to this
 
 
@@ -95,8 +120,7 @@ def _because(why: str) -> str:
 def _task(guideline: Guideline) -> str:
     """Say in words what an annotator gives for an item."""
     item, most = _inline(guideline.item), guideline.max_labels
-    amounts = {"classification": "one label", "multi-label": "all labels that apply"}
-    amount = amounts.get(guideline.task, guideline.task)
+    amount = AMOUNTS.get(guideline.task, guideline.task)
     text = f"**Task:** {_inline(amount)} for each {item}"
     text += f", at most {most}." if most else "."
     return text + (f" Abstain: {_inline(guideline.abstain)}." if guideline.abstain else "")
@@ -108,9 +132,36 @@ def _section(title: str, entries: Any) -> list[str]:
     return [f"## {title}", "\n".join(lines)] if lines else []
 
 
-def _label(label: LabelDefinition) -> Iterator[str]:
-    """Render one label's section."""
-    yield f"### {_inline(label.name)}"
+def _scale(guideline: Guideline) -> Iterator[str]:
+    """Render a rating's scale."""
+    if scale := guideline.scale:
+        steps = f"in steps of {scale.step:g}" if scale.step else "every number between"
+        yield f"- {scale.min:g} to {scale.max:g}, {steps}"
+        yield from (
+            f"- **{_inline(value)}**: {_inline(said)}" for value, said in scale.anchors.items()
+        )
+
+
+def _field(field: FieldDefinition) -> str:
+    """Render one field of an extraction."""
+    kind = f"{field.type}, {'required' if field.required else 'optional'}"
+    values = f" One of: {', '.join(map(_inline, field.values))}." if field.values else ""
+    return f"- **{_inline(field.name)}** ({kind}): {_inline(field.definition)}{values}"
+
+
+def _worked(example: WorkedExample) -> str:
+    """Render an item with its whole answer."""
+    shown = example.shown
+    texts = (f"{_inline(name)}: “{_inline(text)}”" for name, text in shown.items())
+    text = "; ".join(texts) if len(shown) > 1 else f"“{_inline(next(iter(shown.values())))}”"
+    answer = example.answer
+    said = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+    return f"- {text} → {_inline(said)}{_because(example.why)}"
+
+
+def _label(label: LabelDefinition, level: str = "###") -> Iterator[str]:
+    """Render one label's section, and those of the labels below it."""
+    yield f"{level} {_inline(label.name)}"
     yield from _paragraphs(label.definition)
     if label.aliases:
         yield f"Also written: {', '.join(map(_inline, label.aliases))}"
@@ -130,6 +181,8 @@ def _label(label: LabelDefinition) -> Iterator[str]:
             + _because(each.why)
             for each in label.counter_examples
         )
+    for inner in label.labels:
+        yield from _label(inner, level + "#")
 
 
 def _edge_case(case: Any) -> str:

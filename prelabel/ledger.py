@@ -22,7 +22,7 @@ from prelabel.errors import InputError
 from prelabel.records import Annotation, Item, Usage
 from prelabel.tasks import dump_distribution, load_distribution
 
-VERSION = 1
+VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -73,6 +73,7 @@ ANNOTATIONS = sa.Table(
     sa.Column("latency", sa.Float, nullable=False),
     sa.Column("shown", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
+    sa.Column("extras", sa.Text),
     sa.Index("annotations_of_item", "annotator", "guideline_hash", "item_id"),
 )
 
@@ -90,6 +91,7 @@ class Ledger:
         with self._explained("opened"):
             with self.engine.begin() as connection:
                 metadata.create_all(connection)
+                _upgrade(connection)
                 for key, value in (("version", str(VERSION)), ("account", uuid.uuid4().hex)):
                     row = insert(ABOUT).values(key=key, value=value)
                     connection.execute(row.on_conflict_do_nothing())
@@ -205,6 +207,14 @@ class Ledger:
         self.engine.dispose()
 
 
+def _upgrade(connection: sa.Connection) -> None:
+    """Bring the file of an earlier version up to date; what it holds stays as it is."""
+    version = connection.scalar(sa.select(ABOUT.c.value).where(ABOUT.c.key == "version"))
+    if version == "1":
+        connection.execute(sa.text("ALTER TABLE annotations ADD COLUMN extras TEXT"))
+        connection.execute(sa.update(ABOUT).where(ABOUT.c.key == "version").values(value="2"))
+
+
 def _settle(connection: Any, _record: Any) -> None:
     """Set up a new connection: readers beside the writer, and durable commits."""
     connection.execute("PRAGMA journal_mode=WAL")
@@ -229,6 +239,7 @@ def _row(a: Annotation) -> dict[str, Any]:
         row[name] = row[name].encode(errors="replace").decode()
     row["distribution"] = a.distribution and json.dumps(dump_distribution(a.distribution))
     row["shown"] = json.dumps(a.shown)
+    row["extras"] = json.dumps(a.extras) if a.extras else None
     row["created"] = a.created or time.time()
     return row
 
@@ -240,4 +251,5 @@ def _annotation(row: Any) -> Annotation:
         load_distribution(json.loads(data["distribution"])) if data["distribution"] else None
     )
     data["shown"] = tuple(json.loads(data["shown"]))
+    data["extras"] = json.loads(data["extras"]) if data["extras"] else {}
     return Annotation(**data, usage=Usage(**{name: row[name] for name in _USAGE}))

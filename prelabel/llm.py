@@ -27,7 +27,7 @@ from prelabel.tasks import AbstainedError, OffListError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from prelabel.project import AnnotatorConfig, RunConfig
+    from prelabel.config import AnnotatorConfig, RunConfig
 
 Message = dict[str, Any]
 
@@ -35,6 +35,8 @@ MODES = {"schema": "JSON_SCHEMA", "json": "JSON", "text": "MD_JSON"}
 """How structure is asked for -> Instructor's mode."""
 
 TOP_LOGPROBS = 20
+
+Read = Callable[[Any], Any]
 
 SETTINGS = {
     "model", "messages", "base_url", "api_base", "api_key", "timeout", "temperature", "top_p",
@@ -65,10 +67,7 @@ class Answer:
 
 
 class LLM:
-    """One annotator's model, its static prompt prepared once.
-
-    ``read`` turns a parsed answer into a value, or raises ``OffListError`` or ``AbstainedError``.
-    """
+    """One annotator's model, its static prompt prepared once."""
 
     def __init__(
         self,
@@ -76,12 +75,11 @@ class LLM:
         run: RunConfig,
         static: list[Message],
         response_model: type[BaseModel],
-        read: Callable[[Any], Any],
         cache: ResponseCache,
         budget: Budget,
     ) -> None:
         self.config, self.run, self.cache, self.budget = config, run, cache, budget
-        self.response_model, self.read = response_model, read
+        self.response_model = response_model
         if taken := sorted(SETTINGS & set(config.extra)):
             raise InputError(
                 f"annotator {config.name!r}: extra may not hold {taken[0]!r}; "
@@ -130,11 +128,12 @@ class LLM:
         rest = messages[len(self.static) :]
         return cache_key({"fixed": self.fixed, "messages": rest, "sample": sample})
 
-    async def ask(self, messages: list[Message], sample: int = 0) -> Answer:
+    async def ask(self, messages: list[Message], read: Read, sample: int = 0) -> Answer:
         """Ask, and re-ask where the answer cannot be used; count every call.
 
-        ``messages`` follow the static prefix. Raises ``FatalModelError`` where no call can work,
-        and ``StoppedError`` where the run ends before there is an answer.
+        ``messages`` follow the static prefix. ``read`` turns a parsed answer into a value, or
+        raises ``OffListError`` or ``AbstainedError``. Raises ``FatalModelError`` where no call can
+        work, and ``StoppedError`` where the run ends before there is an answer.
         """
         messages = [*self.static, *messages]
         total, replayed, latency = Usage(), True, 0.0
@@ -148,7 +147,7 @@ class LLM:
                 return replace(answer, usage=total, replayed=False, latency=latency)
             total += usage_of(reply) + waste
             replayed, latency = replayed and hit, latency + reply["latency"]
-            answer = self._understand(reply)
+            answer = self._understand(reply, read)
             if answer.failure not in ("off_list", "unparsable") or left == 0:
                 break
             messages = self._reask(messages, reply, answer.detail)
@@ -218,7 +217,7 @@ class LLM:
         finally:
             await self.budget.settle(bound)
 
-    def _understand(self, reply: Mapping[str, Any]) -> Answer:
+    def _understand(self, reply: Mapping[str, Any], read: Read) -> Answer:
         """Read an answer. Nothing but the answer itself decides: same reply, same outcome."""
         choice = reply["raw"]["choices"][0]
         message, finish = choice["message"], choice.get("finish_reason")
@@ -235,7 +234,7 @@ class LLM:
         rationale = str(getattr(parsed, "rationale", ""))
         tokens = tuple((choice.get("logprobs") or {}).get("content") or ())
         try:
-            value = self.read(parsed)
+            value = read(parsed)
         except AbstainedError:
             return Answer(abstained=True, rationale=rationale)
         except OffListError as error:

@@ -29,6 +29,10 @@ TOP_UNGUIDED = 5000
 
 NEGLIGIBLE = 1e-6
 
+CHOSEN = ("string", "integer", "number")
+LISTED = ("string",)
+"""Types whose enums are closed choices: of one value, and of a list of them."""
+
 Row = tuple[bytes, float]
 """A token's bytes and its probability."""
 
@@ -87,17 +91,16 @@ class LocalModel:
     def _choose(self, body: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
         """Decide one choice after the other; return the answer with a token a choice."""
         asked = Branches(self, body["messages"])
-        text, separator = "", "{"
+        text, start, last = "", "{", list(fields)[-1]
         tokens: list[dict[str, Any]] = []
         for key, field in fields.items():
-            head = f"{separator}{json.dumps(key, ensure_ascii=False)}:"
+            head = f"{start}{json.dumps(key, ensure_ascii=False)}:"
             choose = asked.choose_many if field.many else asked.choose_one
-            chosen = choose(text + head, field.surfaces)
+            chosen = choose(text + head, field.surfaces, "}" if key == last else ",")
             tokens += [token(head, 1.0), *chosen]
             text += head + "".join(part["token"] for part in chosen)
-            separator = ", "
-        tokens.append(token("}", 1.0))
-        message = {"role": "assistant", "content": text + "}"}
+            start = " "
+        message = {"role": "assistant", "content": text}
         choice = {
             "index": 0,
             "finish_reason": "stop",
@@ -133,14 +136,20 @@ class Branches:
             "total_tokens": total,
         }
 
-    def choose_one(self, prefill: str, surfaces: Sequence[str]) -> list[dict[str, Any]]:
-        """Choose one value; return the answer's tokens with it."""
-        quoted = surfaces[0].startswith('"')
-        lead = ' "' if quoted else ""  # the tokens a model itself would write
-        rests = [s[1:] if quoted else f" {s}" for s in surfaces]
-        return [token(lead, 1.0), self._likeliest(prefill + lead, rests)]
+    def choose_one(self, prefill: str, surfaces: Sequence[str], after: str) -> list[dict[str, Any]]:
+        """Choose one value; return the answer's tokens with it and with what comes ``after`` it.
 
-    def choose_many(self, prefill: str, surfaces: Sequence[str]) -> list[dict[str, Any]]:
+        What comes after ends a number or a truth value, as a quote ends a text: 1 is not 10.
+        """
+        if not surfaces[0].startswith('"'):
+            return [self._likeliest(prefill, [f" {s}{after}" for s in surfaces])]
+        lead = ' "'  # the tokens a model itself would write
+        chosen = self._likeliest(prefill + lead, [s[1:] for s in surfaces])
+        return [token(lead, 1.0), chosen, token(after, 1.0)]
+
+    def choose_many(
+        self, prefill: str, surfaces: Sequence[str], after: str
+    ) -> list[dict[str, Any]]:
         """Choose values for a list until its end is likelier than any that is left."""
         tokens: list[dict[str, Any]] = []
         left, text = list(surfaces), ""
@@ -148,10 +157,10 @@ class Branches:
             lead, end = (", ", "]") if tokens else (" [", " []")
             tokens.append(self._likeliest(prefill + text, [*(lead + s for s in left), end]))
             if tokens[-1]["token"] == end:
-                return tokens
+                return [*tokens, token(after, 1.0)]
             text += tokens[-1]["token"]
             left.remove(tokens[-1]["token"].removeprefix(lead))
-        return [*tokens, token("]", 1.0)]
+        return [*tokens, token("]", 1.0), token(after, 1.0)]
 
     def _likeliest(self, prefill: str, rests: Sequence[str]) -> dict[str, Any]:
         """Return the likeliest continuation as a token whose alternatives are the others."""
@@ -318,12 +327,13 @@ def closed_choices(schema: dict[str, Any]) -> dict[str, Field] | None:
     """Return the fields of an answer by key if it is nothing but closed choices, else None."""
     fields: dict[str, Field] = {}
     for key, part in (schema.get("properties") or {}).items():
-        values = part.get("items", {}) if part.get("type") == "array" else part
+        many = part.get("type") == "array"
+        values = part.get("items", {}) if many else part
         if part.get("type") == "boolean":
             fields[key] = Field(["true", "false"])
-        elif values.get("type") == "string" and values.get("enum"):
+        elif values.get("enum") and values.get("type") in (LISTED if many else CHOSEN):
             texts = [json.dumps(value, ensure_ascii=False) for value in values["enum"]]
-            fields[key] = Field(texts, many=values is not part)
+            fields[key] = Field(texts, many=many)
         else:
             return None
     return fields or None

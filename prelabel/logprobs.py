@@ -3,7 +3,8 @@
 A provider reports, for every token of its answer, the likeliest alternatives. Labels may share
 their first tokens (``toxic``, ``toxic_severe``), one label may be the start of another, and a token
 may straddle the quote before the value. So each alternative is appended to the text before it and
-compared with the whole JSON text of each label, closing quote included.
+compared with the whole JSON text of each label, closing quote included. A number has no quote: what
+follows it tells whether it has ended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from prelabel.records import Distribution, Value
 LIST_START = re.compile(rb"\s*\[")
 LIST_ENTRY = re.compile(rb'\s*,?\s*("(?:[^"\\]|\\.)*")')
 COMMA = re.compile(rb"^\s*,\s*")
+NUMBER = re.compile(rb"-?\d+(\.\d+)?")
+SAME_NUMBER = re.compile(rb"(?:\.0*)?(?![\d.eE])")  # what may follow a number that stays the same
+SAME_FRACTION = re.compile(rb"0*(?![\d.eE])")
 
 Choices = Mapping[str, tuple[str, Mapping[str, Value]]]
 
@@ -83,7 +87,7 @@ def list_distribution(
 
 def read_off(text: bytes, surfaces: Mapping[bytes, Value]) -> bool:
     """Say whether a value's text is one of ours, but for the case of ASCII letters."""
-    return text.lower().startswith(tuple(surface.lower() for surface in surfaces))
+    return any(begins(text.lower(), surface.lower()) for surface in surfaces)
 
 
 def value_start(text: bytes, key: str) -> int | None:
@@ -166,8 +170,18 @@ def fitting(raw: bytes, lead: bytes, so_far: bytes, surfaces: Mapping[bytes, Val
     if not raw.startswith(lead):
         return []
     text = COMMA.sub(b",", so_far + raw[len(lead) :]).lstrip()
-    exact = [v for s, v in surfaces.items() if s.startswith(text) or text.startswith(s)]
+    exact = [v for s, v in surfaces.items() if s.startswith(text) or begins(text, s)]
     low = text.lower()
     return exact or [
-        v for s, v in surfaces.items() if s.lower().startswith(low) or low.startswith(s.lower())
+        v for s, v in surfaces.items() if s.lower().startswith(low) or begins(low, s.lower())
     ]
+
+
+def begins(text: bytes, surface: bytes) -> bool:
+    """Say whether a text begins with a value; 1.0 begins with the number 1, 10 and 1.5 do not."""
+    if not text.startswith(surface):
+        return False
+    if not NUMBER.fullmatch(surface):
+        return True
+    rest = SAME_FRACTION if b"." in surface else SAME_NUMBER
+    return bool(rest.match(text, len(surface)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prelabel.cache import ResponseCache
     from prelabel.ledger import Ledger
     from prelabel.project import Project
+    from prelabel.records import Item
 
 SAMPLE = 30
 """Prompts whose tokens are counted; the rest is taken to be alike."""
@@ -33,7 +34,8 @@ class AnnotatorPlan:
     ``calls`` are left. Tokens are an estimate of all those calls; dollars are an interval (low:
     shortest answers; high: longest allowed, prompts a little longer than estimated), ``at_most`` a
     hard bound without retries and re-asks. None where the price is unknown. ``seconds`` is from
-    past calls, None without any.
+    past calls, None without any. ``split`` items are labeled in parts, a call each; ``too_long``
+    ones cannot be, and will fail.
     """
 
     annotator: str
@@ -48,6 +50,8 @@ class AnnotatorPlan:
     at_most: float | None
     seconds: float | None
     prompt: str
+    split: int = 0
+    too_long: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,15 @@ def _plan_one(
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     settled = ledger.settled(one.id, one.guideline_hash, items)
     waiting = [item for item in items if item.id not in settled]
-    to_call, bound = [], 0.0
+    to_call, bound, cached, split, too_long = [], 0.0, 0, 0, 0
     for item in waiting:
-        messages = [*one.llm.static, *one.compiler.compile(item).messages]
-        if cache.get(one.llm.key(messages, 0)) is None:
-            to_call.append(messages)
-            bound += upper_bound(one.config, messages, one.llm.params) or 0.0
+        asked = [prompt_of(one, view) for view in one.asked(item)]
+        new = [messages for messages in asked if cache.get(one.llm.key(messages, 0)) is None]
+        to_call += new
+        bound += sum(upper_bound(one.config, messages, one.llm.params) or 0.0 for messages in new)
+        cached += bool(asked) and not new
+        split += len(asked) > len(one.task.views(item))
+        too_long += not asked
     sent = _mean_tokens(one, to_call) * len(to_call)
     past = ledger.spread(one.id, one.guideline_hash)
     shortest = _shortest_answer(one)
@@ -106,13 +113,13 @@ def _plan_one(
         high += len(to_call) * one.config.max_tokens * price[1]
         dollars = (low, high)
     width = one.config.width(project.config.run)
-    shown = to_call[0] if to_call else [*one.llm.static, *one.compiler.compile(items[0]).messages]
+    shown = to_call[0] if to_call else prompt_of(one, one.task.views(items[0])[0])
     return AnnotatorPlan(
         annotator=one.config.name,
         model=one.config.model,
         items=len(items),
         settled=len(settled),
-        cached=len(waiting) - len(to_call),
+        cached=cached,
         calls=len(to_call),
         input_tokens=round(sent),
         output_tokens=round(len(to_call) * answered),
@@ -120,7 +127,14 @@ def _plan_one(
         at_most=bound if price else None,
         seconds=past["seconds"] * len(to_call) / width if past["n"] else None,
         prompt=as_text(shown),
+        split=split,
+        too_long=too_long,
     )
+
+
+def prompt_of(one: LLMAnnotator, item: Item) -> list[dict[str, Any]]:
+    """Return the messages that ask about one item."""
+    return [*one.llm.static, *one.compiler.compile(item).messages]
 
 
 def _mean_tokens(one: LLMAnnotator, prompts: Sequence[list[dict[str, Any]]]) -> float:
@@ -133,8 +147,10 @@ def _mean_tokens(one: LLMAnnotator, prompts: Sequence[list[dict[str, Any]]]) -> 
 
 
 def _shortest_answer(one: LLMAnnotator) -> int:
-    label = one.task.match([one.task.guideline.label_names[0]])
-    return max(1, len(json.dumps(one.task.answer(label))) // 4)
+    """Return how many tokens the shortest answer has: an object with each field at its shortest."""
+    schema = one.llm.response_model.model_json_schema()
+    fields = [name for name in schema["properties"] if name != "rationale"]
+    return max(1, len(json.dumps(dict.fromkeys(fields, "1"))) // 4)
 
 
 def as_text(messages: Sequence[dict[str, Any]]) -> str:
@@ -143,6 +159,15 @@ def as_text(messages: Sequence[dict[str, Any]]) -> str:
     for message in messages:
         content = message["content"]
         if not isinstance(content, str):
-            content = "".join(block["text"] for block in content)
+            content = "".join(block_as_text(block) for block in content)
         parts.append(f"[{message['role']}]\n{content}")
     return "\n\n".join(parts)
+
+
+def block_as_text(block: Mapping[str, Any]) -> str:
+    """Write one block of a message; of a picture, how much is sent."""
+    if block["type"] == "text":
+        return str(block["text"])
+    url = str(block["image_url"]["url"])
+    shown = f"{len(url) * 3 // 4:,} bytes" if url.startswith("data:") else url
+    return f"[picture: {shown}]\n"

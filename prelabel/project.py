@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-
+from prelabel.config import ProjectConfig, ShotsConfig, parse_config
 from prelabel.errors import InputError
 from prelabel.records import Gold, Item
 from prelabel.shots import Shot
@@ -24,159 +19,6 @@ if TYPE_CHECKING:
 CONFIG_NAME = "prelabel.yaml"
 STATE_FOLDER = ".prelabel"
 TEST_SPLIT = "test"
-VARIABLE = re.compile(r"\$\{(\w+)\}")
-
-
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ItemsConfig(_Config):
-    """Where the items are, and which columns mean what."""
-
-    path: str
-    id: str = Field("id", description="The column that identifies an item.")
-    text: str | list[str] = Field("text", description="The column(s) that annotators see.")
-    meta: list[str] | None = Field(
-        None, description="Columns kept as metadata, never shown to an annotator; default: the rest"
-    )
-    encoding: str | None = Field(None, description="If the file is not UTF-8, such as latin-1.")
-
-    @field_validator("text", mode="before")
-    @classmethod
-    def _is_column(cls, value: Any) -> Any:
-        names = [value] if isinstance(value, str) else value
-        if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
-            raise ValueError("must be the name of a column, or a list of names")
-        return value
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns that annotators see."""
-        return [self.text] if isinstance(self.text, str) else self.text
-
-
-class GoldConfig(_Config):
-    """Where expert labels are."""
-
-    path: str
-    id: str = "id"
-    label: str = "label"
-    split: str | None = Field("split", description="The column naming a part of the gold.")
-    author: str | None = Field("author", description="The column naming who made the label.")
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        description="What parts labels in one cell, such as ';'. An empty cell is no gold; write "
-        "[] for none of the labels.",
-    )
-    encoding: str | None = None
-
-
-class ShotsConfig(_Config):
-    """Few-shot examples in the prompt."""
-
-    choose: Literal["none", "fixed", "diverse", "similar"] = "none"
-    k: int = Field(4, ge=0, le=64)
-    source: Literal["guideline", "gold"] = "guideline"
-    split: str | None = Field(
-        None, description="With source gold: only this split; default: all but the split test."
-    )
-    seed: int = 0
-
-
-class PriceConfig(_Config):
-    """Dollars a million tokens, for models that LiteLLM has no price for."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-
-
-class AnnotatorConfig(_Config):
-    """An LLM with its settings."""
-
-    name: str
-    model: str = Field(min_length=1, description="Any LiteLLM model, or local/NAME-OR-PATH.gguf")
-    base_url: str | None = None
-    api_key: SecretStr | None = Field(None, description="Write ${NAME} to read the environment.")
-    prompt: str = Field("full", description="full, brief, or the path of a .jinja file.")
-    shots: ShotsConfig = ShotsConfig()
-    rationale: bool = False
-    temperature: float | None = 0.0
-    top_p: float | None = None
-    seed: int | None = None
-    max_tokens: int = Field(256, ge=1)
-    logprobs: bool | None = Field(None, description="Default: where the provider gives them.")
-    mode: Literal["schema", "json", "text"] | None = Field(
-        None, description="How structure is asked for; default: the best the provider supports."
-    )
-    reasks: int = Field(1, ge=0, le=5, description="Questions more after an unusable answer.")
-    price: PriceConfig | None = None
-    concurrency: int | None = Field(None, ge=1)
-    threads: int | None = Field(
-        None, ge=1, description="Of a local model; default: all cores but one."
-    )
-    context: int = Field(8192, ge=256, description="Tokens of context of a local model.")
-    extra: dict[str, Any] = Field(default_factory=dict, description="Passed on to the provider.")
-
-    @field_validator("name")
-    @classmethod
-    def _is_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[^\s@/][^@\n]*", value):
-            raise ValueError(f"{value!r} is no name; begin with a letter, and leave out @")
-        return value
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the model runs in this process, on cores that annotators share."""
-        return self.model.startswith("local/")
-
-    def width(self, run: RunConfig) -> int:
-        """Return how many calls may be in flight."""
-        return self.concurrency or (1 if self.is_local else run.concurrency)
-
-
-class RunConfig(_Config):
-    """How a run behaves."""
-
-    concurrency: int = Field(16, ge=1, description="Calls in flight for each annotator.")
-    timeout: float = Field(60.0, gt=0, description="Seconds a call may take.")
-    retries: int = Field(5, ge=0, description="Tries more after an outage, a timeout or a 429.")
-    max_cost: float | None = Field(None, ge=0, description="Dollars this project may spend.")
-
-
-class DecideConfig(_Config):
-    """How annotations become a consensus, and which items people see."""
-
-    aggregate: Literal["majority", "distribution"] = Field(
-        "majority", description="Over labels, or over label distributions corrected for bias."
-    )
-    ties: Literal["review", "priority", "probability"] = Field(
-        "probability", description="What breaks a tie; a tied item goes to review in any case."
-    )
-    min_agreement: float = Field(0.66, ge=0, le=1, description="Share of votes needed to accept.")
-    min_votes: int = Field(2, ge=1)
-
-
-class ProjectConfig(_Config):
-    """The document ``prelabel.yaml``."""
-
-    guideline: str = "guideline.yaml"
-    items: ItemsConfig
-    gold: GoldConfig | None = None
-    annotators: list[AnnotatorConfig] = Field(default_factory=list)
-    run: RunConfig = RunConfig()
-    decide: DecideConfig = DecideConfig()
-
-    @field_validator("annotators")
-    @classmethod
-    def _names_differ(cls, value: list[AnnotatorConfig]) -> list[AnnotatorConfig]:
-        seen: set[str] = set()
-        for annotator in value:
-            if annotator.name.casefold() in seen:
-                raise ValueError(f"{annotator.name!r} is there twice; give each its own name")
-            seen.add(annotator.name.casefold())
-        return value
 
 
 class Project:
@@ -237,7 +79,8 @@ class Project:
 
         if self.config.gold is None:
             return []
-        return read_gold(self.folder, self.config.gold, self.task)
+        items = {item.id: item for item in self.items()} if self.task.needs_item else {}
+        return read_gold(self.folder, self.config.gold, self.task, items)
 
     def scoring_gold(self, split: str | None = None) -> list[Gold]:
         """Return the gold to score on: the split named, else ``test`` where there is one, else all.
@@ -265,7 +108,7 @@ class Project:
             pool = [g for g in pool if g.split != TEST_SPLIT]
         wanted = {g.item_id: g.label for g in pool}
         return [
-            Shot(item.fields, wanted[item.id], item_id=item.id)
+            Shot(item.fields, wanted[item.id], item_id=item.id, images=item.images)
             for item in self.items()
             if item.id in wanted
         ]
@@ -296,107 +139,3 @@ def load_project(path: Path | str = ".") -> Project:
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); check its path") from None
     return Project(file.parent, parse_config(text, file))
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``prelabel.yaml``, for editors that complete and check."""
-    schema = ProjectConfig.model_json_schema()
-    dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, **schema, "title": "prelabel project"}
-
-
-def parse_config(text: str, file: Path) -> ProjectConfig:
-    """Read the text of a ``prelabel.yaml``. Raises ``InputError`` in one line."""
-    try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = text.count("\n", 0, error.position) if hasattr(error, "position") else None
-        line = mark.line if mark else at
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        place = file if line is None else f"{file}:{line + 1}"
-        raise InputError(f"{place}: {problem}; mend the YAML") from None
-    except (ValueError, RecursionError) as error:  # PyYAML's own, for a date such as 2024-13-45
-        raise InputError(f"{file}: {error}; put text in quotes") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{file}: settings expected, such as `items:`; see `prelabel init`")
-    data = {key: value for key, value in data.items() if value is not None}  # an empty section
-    try:
-        return ProjectConfig.model_validate(expand(data, str(file)))
-    except ValidationError as error:
-        raise InputError(f"{file}: {explain(error)}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a setting that is written twice: YAML would silently keep the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        names = [key.value for key in keys]
-        for at, key in enumerate(keys):
-            if key.value in names[:at]:
-                problem = f"{key.value!r} is there twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def explain(error: ValidationError) -> str:
-    """Say in one line which setting is wrong, and why."""
-    errors = error.errors(include_url=False)
-    # A misspelt setting is also a missing one, which says less.
-    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    loc, kind = first["loc"], first["type"]
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
-    if kind == "extra_forbidden":
-        known = settings_at(loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        what = (
-            f"no such setting; did you mean {near[0]}?"
-            if near
-            else "no such setting; " + (f"there are: {', '.join(known)}")
-        )
-    elif kind == "missing":
-        what = "is missing; write it"
-    elif kind == "string_type":
-        what = "must be text; put it in quotes"
-    elif kind in ("model_type", "dict_type"):
-        what = "must have settings of its own, each on a line below it"
-    else:
-        what = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    return f"{where}: {what}"
-
-
-def settings_at(loc: Sequence[int | str]) -> list[str]:
-    """Name the settings at a place of the document."""
-    parts: dict[str, type[BaseModel]] = {
-        "items": ItemsConfig,
-        "gold": GoldConfig,
-        "annotators": AnnotatorConfig,
-        "shots": ShotsConfig,
-        "price": PriceConfig,
-        "run": RunConfig,
-        "decide": DecideConfig,
-    }
-    names = [part for part in loc if isinstance(part, str)]
-    return list((parts[names[-1]] if names else ProjectConfig).model_fields)
-
-
-def expand(value: Any, where: str) -> Any:
-    """Replace ``${NAME}`` in all texts below ``value`` by the environment's values.
-
-    An API key is left as it is until a call needs it, so that scoring works without one.
-    Raises ``InputError`` that names the setting.
-    """
-    if isinstance(value, dict):
-        return {
-            key: item if key == "api_key" else expand(item, f"{where}: {key}")
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [expand(item, where) for item in value]
-    if not isinstance(value, str):
-        return value
-    for name in VARIABLE.findall(value):
-        if name not in os.environ:
-            raise InputError(f"{where}: the environment has no {name}; set it, or write the value")
-    return VARIABLE.sub(lambda match: os.environ[match[1]], value)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prelabel.errors import InputError
-from prelabel.records import Item, Label, content_hash
+from prelabel.records import Image, Item, Label, content_hash
 from prelabel.resources import data_folder
 from prelabel.shots import Selector, Shot, make_selector
 from prelabel.tasks import OffListError, shorten
@@ -26,8 +26,9 @@ from prelabel.tasks import OffListError, shorten
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from prelabel.guideline import Guideline
-    from prelabel.project import AnnotatorConfig
+    from prelabel.candidates import Preselector
+    from prelabel.config import AnnotatorConfig
+    from prelabel.guideline import Guideline, LabelDefinition
     from prelabel.tasks import Task
 
 Message = dict[str, Any]
@@ -50,25 +51,43 @@ class Compiler:
     selector: Selector
     rationale: bool
     shown: tuple[str, ...]
+    preselector: Preselector | None = None
 
     def compile(self, item: Item) -> Prompt:
         """Return what follows the static prefix for ``item``, the item last."""
+        asked = self._user(item.fields, item.images, self._candidates(item))
         if self.selector.static:
-            return Prompt([self._user(item.fields)], self.shown)
+            return Prompt([asked], self.shown)
         shots = self.selector.choose(item)
         turns = [message for shot in shots for message in self._turn(shot)]
         shown = tuple(shot.item_id for shot in shots if shot.item_id)
-        return Prompt([*turns, self._user(item.fields)], shown)
+        return Prompt([*turns, asked], shown)
 
-    def _user(self, fields: Mapping[str, str]) -> Message:
-        return {"role": "user", "content": render_item(self.template, fields)}
+    def _candidates(self, item: Item) -> str:
+        """Return the definitions of the labels that are likeliest for an item, if only these."""
+        if self.preselector is None:
+            return ""
+        chosen = self.preselector.choose("\n".join(item.fields.values()))
+        include = self.template.environment.get_template("_candidates.jinja")
+        return include.render(candidates=definitions(self.task.guideline, chosen)).strip() + "\n\n"
+
+    def _user(
+        self, fields: Mapping[str, str], images: Sequence[Image] = (), before: str = ""
+    ) -> Message:
+        text = before + render_item(self.template, fields)
+        if not images:
+            return {"role": "user", "content": text}
+        from prelabel.images import content_block
+
+        blocks = [content_block(image) for image in images]
+        return {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}
 
     def _turn(self, shot: Shot) -> list[Message]:
-        answer = self.task.answer(shot.label)
+        answer = self.task.worked(shot.label, Item("", shot.fields))
         if self.rationale:
             answer = {"rationale": shot.why or f"It fits: {named(shot.label)}."} | answer
         text = json.dumps(answer, ensure_ascii=False)
-        return [self._user(shot.fields), {"role": "assistant", "content": text}]
+        return [self._user(shot.fields, shot.images), {"role": "assistant", "content": text}]
 
 
 def make_compiler(
@@ -88,38 +107,89 @@ def make_compiler(
     in_turns = config.shots.choose != "none" and config.shots.source == "guideline"
     pool = guideline_shots(guideline, task) if in_turns else gold_shots
     selector = make_selector(config.shots, pool)
+    preselector = preselector_of(guideline, config, gold_shots)
     system = render_system(
-        template, guideline=guideline, rationale=config.rationale, show_examples=not in_turns
+        template,
+        guideline=guideline,
+        rationale=config.rationale,
+        show_examples=not in_turns,
+        worked=[] if in_turns else worked_answers(guideline, task),
+        preselected=preselector is not None,
     )
     static: list[Message] = [{"role": "system", "content": system}]
-    compiler = Compiler(template, task, static, selector, config.rationale, ())
+    compiler = Compiler(template, task, static, selector, config.rationale, (), preselector)
     if not selector.static:
         return compiler
     shots = selector.choose(None)
     for shot in shots:
         static.extend(compiler._turn(shot))  # noqa: SLF001
     shown = tuple(shot.item_id for shot in shots if shot.item_id)
-    return Compiler(template, task, static, selector, config.rationale, shown)
+    return replace(compiler, shown=shown)
+
+
+def preselector_of(
+    guideline: Guideline, config: AnnotatorConfig, gold_shots: Sequence[Shot]
+) -> Preselector | None:
+    """Return what chooses the labels that are defined to each item; None where all are."""
+    if config.candidates is None:
+        return None
+    from prelabel.candidates import Preselector
+
+    return Preselector(guideline, gold_shots, config.candidates)
+
+
+def definitions(guideline: Guideline, names: Sequence[str]) -> list[LabelDefinition]:
+    """Return the definitions of labels, in the guideline's order."""
+    wanted = set(names)
+    return [label for _, label in paths(guideline.labels) if label.name in wanted]
 
 
 def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
-    """Return the guideline's own examples as shots: each label's first, then each one's second, ….
+    """Return the guideline's own examples as shots.
 
-    A text stands once. Raises ``InputError`` for an example whose labels the task cannot hold.
+    Worked examples first, then each label's first, each one's second, …. A text stands once.
+    Raises ``InputError`` for an example whose labels the task cannot hold.
     """
     shots: dict[str, Shot] = {}
-    columns = [[(label.name, e) for e in label.examples] for label in guideline.labels]
-    rounds = (cell for cells in zip_longest(*columns) for cell in cells if cell)
-    for name, example in rounds:
-        try:
-            found = task.match(example.labels or [name])
-        except OffListError as error:
-            raise InputError(
-                f"guideline {guideline.name!r}: label {name!r}, example "
-                f"{shorten(example.text, 40)}: {error}; mend its labels"
-            ) from None
+    for number, worked in enumerate(guideline.examples, 1):
+        item = Item(f"example {number}", worked.shown)
+        found = _matched(guideline, f"example {number}", task, worked.answer, item)
+        shots.setdefault("\n".join(item.fields.values()), Shot(item.fields, found, worked.why))
+    if task.needs_item:  # a label's examples are then mentions, not items
+        return list(shots.values())
+    columns = [[(path, e) for e in label.examples] for path, label in paths(guideline.labels)]
+    for path, example in (cell for cells in zip_longest(*columns) for cell in cells if cell):
+        where = f"label {path[-1]!r}, example {shorten(example.text, 40)}"
+        found = _matched(guideline, where, task, example.labels or path)
         shots.setdefault(example.text, Shot({"text": example.text}, found, example.why))
     return list(shots.values())
+
+
+def worked_answers(guideline: Guideline, task: Task) -> list[dict[str, Any]]:
+    """Return the guideline's worked examples as a prompt shows them: fields, answer, why."""
+    own = guideline_shots(guideline.model_copy(update={"labels": ()}), task)
+    return [
+        {"fields": s.fields, "answer": task.worked(s.label, Item("", s.fields)), "why": s.why}
+        for s in own
+    ]
+
+
+def _matched(
+    guideline: Guideline, where: str, task: Task, answer: Any, item: Item | None = None
+) -> Label:
+    try:
+        return task.match(answer, item)
+    except OffListError as error:
+        raise InputError(f"guideline {guideline.name!r}: {where}: {error}; mend it") from None
+
+
+def paths(
+    labels: Iterable[LabelDefinition], above: Sequence[str] = ()
+) -> Iterator[tuple[list[str], LabelDefinition]]:
+    """Yield the labels that have none below them, each with the names that lead to it."""
+    for label in labels:
+        path = [*above, label.name]
+        yield from paths(label.labels, path) if label.labels else [(path, label)]
 
 
 def load_template(task: str, prompt: str, folder: Path) -> Template:
@@ -149,7 +219,8 @@ def load_template(task: str, prompt: str, folder: Path) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters["tojson_text"] = lambda text: json.dumps(text, ensure_ascii=False)
+    env.filters["tojson_text"] = lambda value: json.dumps(value, ensure_ascii=False)
+    env.filters["from_json"] = from_json
     env.globals["is_questions"] = lambda node: (
         isinstance(node, (list, tuple)) and any(hasattr(q, "ask") for q in node)
     )
@@ -162,6 +233,16 @@ def load_template(task: str, prompt: str, folder: Path) -> Template:
         if block not in blocks:
             raise InputError(f"{prompt}: no block named {block!r}; add {{% block {block} %}}")
     return template
+
+
+def from_json(text: str) -> Any:
+    """Return the object or list that a field's text holds as JSON; else the text itself."""
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 @cache
@@ -259,4 +340,17 @@ def template_hash(template: Template) -> str:
 
 def named(label: Label) -> str:
     """Name a label for people."""
-    return label if isinstance(label, str) else ", ".join(label) or "none of the labels"
+    if isinstance(label, dict):
+        return ", ".join(f"{name}: {named(value)}" for name, value in label.items()) or "nothing"
+    if not isinstance(label, list | tuple):
+        return str(label)
+    return ", ".join(map(_named_entry, label)) or "none of the labels"
+
+
+def _named_entry(entry: Any) -> str:
+    """Name one entry of a label: a label's name, a span, or a relation."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    if "head" in entry:
+        return f"{entry['head']} {entry['label']} {entry['tail']}"
+    return f"{entry.get('text', '')!r} {entry.get('label', '')}".strip()

@@ -21,7 +21,7 @@ from prelabel.errors import InputError, PrelabelError
 from prelabel.failures import CallError, call_error
 
 if TYPE_CHECKING:
-    from prelabel.project import AnnotatorConfig
+    from prelabel.config import AnnotatorConfig
 
 Message = dict[str, Any]
 
@@ -236,7 +236,7 @@ def api_key(config: AnnotatorConfig) -> str | None:
     """Return the key to send, read from the environment at the last moment."""
     if config.api_key is None:
         return None
-    from prelabel.project import expand
+    from prelabel.config import expand
 
     return str(expand(config.api_key.get_secret_value(), "api_key"))
 

@@ -36,6 +36,8 @@ FailureKind = Literal[
     "unparsable",
     "budget",
     "bad_request",
+    "inconsistent",
+    "too_long",
 ]
 
 
@@ -46,29 +48,51 @@ def content_hash(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """The thing to be labeled: named fields that the annotator sees, and metadata it does not.
+class Image:
+    """A picture of an item: a file's path, an ``https:`` or a ``data:`` URL.
 
-    ``hash`` identifies what is labeled: an item whose text changed is labeled anew.
+    ``digest`` identifies the content of a file; empty for a URL, which is never fetched.
+    """
+
+    name: str
+    source: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The thing to be labeled: what the annotator sees, and metadata that it does not.
+
+    ``images`` names pictures: paths of files, URLs, or ``data:`` URLs, each with the digest of its
+    content where it is at hand. ``hash`` identifies what is labeled: an item whose text or picture
+    changed is labeled anew.
     """
 
     id: str
     fields: Mapping[str, str]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[Image, ...] = ()
     hash: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hash", content_hash(dict(self.fields)))
+        seen: Any = dict(self.fields)
+        if self.images:
+            seen = [seen, [image.digest or image.source for image in self.images]]
+        object.__setattr__(self, "hash", content_hash(seen))
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """An expert-made label for validation; never made by an LLM."""
+    """An expert-made label for validation; never made by an LLM.
+
+    ``lure`` is the label that an attack in the item's text wants; None where there is none.
+    """
 
     item_id: str
     label: Label
     split: str = ""
     author: str = ""
+    lure: Label = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +129,9 @@ class Annotation:
     ``label`` is None unless the outcome is ``labeled``; ``failure`` is None unless ``failed``.
     ``shown`` lists the ids of gold items that this annotator's prompt used as examples.
     ``replayed`` is true where every answer came from the cache, so that nothing was paid now;
-    ``usage`` then still says what the answer cost when it was bought.
+    ``usage`` then still says what the answer cost when it was bought. ``extras`` is plain JSON:
+    ``ungrounded`` what was named but is not in the item, ``views`` the answers to an item's several
+    forms, ``parts`` how many parts a long item was labeled in.
     """
 
     item_id: str
@@ -123,6 +149,7 @@ class Annotation:
     latency: float = 0.0
     shown: tuple[str, ...] = ()
     created: float = 0.0
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +158,8 @@ class Consensus:
 
     ``label`` is None where there were no votes, or where a tie is left to people.
     ``agreement`` is the share of votes for the winning value, the least over the item's units.
-    ``tied`` names the units where the top values had equal votes, however they were then broken.
+    ``shares`` has that share for each unit. ``tied`` names the units where the top values had equal
+    votes, however they were then broken.
     """
 
     item_id: str
@@ -139,6 +167,7 @@ class Consensus:
     agreement: float | None
     votes: int
     tied: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

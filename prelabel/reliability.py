@@ -59,13 +59,17 @@ RARE, FEW_ITEMS = 0.1, 100
 
 @dataclass(frozen=True, slots=True)
 class PairAgreement:
-    """Two annotators on the ``n`` items that both labeled: percent agreement and Cohen's kappa."""
+    """Two annotators on the ``n`` items that both labeled: percent agreement and Cohen's kappa.
+
+    ``overlap`` is for labels that can agree in part, such as spans.
+    """
 
     a: str
     b: str
     n: int
     percent: Estimate
     kappa: Estimate
+    overlap: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True, slots=True)
 class LabelAgreement:
-    """One label of a multi-label task as a yes/no question; ``share`` of the votes are yes."""
+    """One label as a yes/no question, or one level or field; ``share`` of the votes are not no."""
 
     label: str
     share: float
@@ -98,7 +102,8 @@ class Agreement:
     """What `agreement` finds. ``n_items`` counts the items with two votes or more.
 
     ``metric`` is the distance that alpha uses: the level, or "MASI" between label sets.
-    ``labels`` is empty for single-label tasks, ``pairs`` with more than 50 annotators.
+    ``labels`` is empty for single-label tasks, ``pairs`` with more than 50 annotators. ``overlap``
+    is for labels that can agree in part, such as spans: the mean over pairs of annotators.
     """
 
     n_items: int
@@ -111,6 +116,7 @@ class Agreement:
     pairs: tuple[PairAgreement, ...] = ()
     confused: tuple[ConfusedPair, ...] = ()
     notes: tuple[str, ...] = ()
+    overlap: Estimate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON-able values."""

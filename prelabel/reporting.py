@@ -15,6 +15,7 @@ from prelabel.prompts import named
 if TYPE_CHECKING:
     from prelabel.project import Project
 
+MOST_METRICS = 4
 MOST_QUEUED = 200
 """Items of the review queue on the page; the export has all."""
 
@@ -53,6 +54,7 @@ def contents(project: Project, rule: Path | None) -> dict[str, Any]:
         "queue": queue[:MOST_QUEUED],
         "texts": texts,
         "scores": scores,
+        "metrics": list(scores.annotators[0].metrics)[:MOST_METRICS] if scores else [],
         "agreement": api.agreement(project) if len(routes.evidence.names) > 1 else None,
         "made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "version": version("prelabel"),

@@ -23,9 +23,10 @@ def route_all(evidence: Evidence, rule: DecisionRule) -> dict[str, Routed]:
 def route_one(evidence: Evidence, rule: DecisionRule, item_id: str) -> Routed:
     """Route one item."""
     consensus = rule.consensus(evidence.ballot(item_id), evidence.task)
+    own = [a for a in evidence.items[item_id] if a.annotator in rule.annotators]
     reasons = why_review(consensus, rule) + not_allowed(consensus, evidence.task)
+    reasons += ungrounded(own, evidence)
     if reasons:
-        own = [a for a in evidence.items[item_id] if a.annotator in rule.annotators]
         reasons += missing_votes(own, evidence, len(rule.annotators))
     return Routed(item_id, consensus, not reasons, tuple(reasons))
 
@@ -51,6 +52,15 @@ def not_allowed(consensus: Consensus, task: Task) -> list[str]:
         except OffListError as error:
             return [f"not allowed: {error}"]
     return []
+
+
+def ungrounded(own: Sequence[Annotation], evidence: Evidence) -> list[str]:
+    """Say what annotators named that the item lacks: it is in no label, but it may be meant."""
+    return [
+        f"not in the item: {evidence.names[a.annotator]} named {one['text']!r} ({one['why']})"
+        for a in own
+        for one in a.extras.get("ungrounded", ())
+    ]
 
 
 def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) -> list[str]:

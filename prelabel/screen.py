@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from prelabel.prompts import named
+
 if TYPE_CHECKING:
-    from prelabel.api import Routes, ScoreReport
+    from prelabel.against_gold import ScoreReport
+    from prelabel.api import Routes
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
     from prelabel.estimate import Estimate
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from prelabel.planning import Plan
     from prelabel.reliability import Agreement
     from prelabel.scoring import Score
+
+MOST_METRICS = 3
+"""Figures beside accuracy in a table; the rest is in the details."""
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
@@ -129,8 +135,18 @@ def plan(made: Plan, *, prompt: bool, json: bool) -> None:
         ],
     )
     out.print(f"spent so far: {dollars(made.spent)}; this run: {interval(made.dollars)}")
+    split = [
+        f"{one.annotator}: {one.split} long items in parts" for one in made.annotators if one.split
+    ]
+    too_long = [
+        f"{one.annotator}: {one.too_long} items are too long, and this task has no parts; they fail"
+        for one in made.annotators
+        if one.too_long
+    ]
     notes(
         [
+            *split,
+            *too_long,
             "tokens are estimated from a sample; re-asks and retries come on top of the interval",
             "time is from past calls: label a few items first (--limit 20) to see it",
         ]
@@ -166,10 +182,16 @@ def score(report: ScoreReport, *, details: bool, json: bool) -> None:
     every = [*report.annotators, *report.corrected]
     every += [report.consensus] if report.consensus else []
     part = f", split {report.split}" if report.split else ""
+    shown = list(dict.fromkeys(name for one in every for name in one.metrics))[:MOST_METRICS]
     table(
-        ["annotator", "n", "accuracy", "macro F1", "kappa"],
+        ["annotator", "n", "accuracy", *map(spaced, shown)],
         [
-            (one.annotator, one.labeled, *map(short, (one.accuracy, one.macro_f1, one.cohen_kappa)))
+            (
+                one.annotator,
+                one.labeled,
+                short(one.accuracy),
+                *(short(one.metrics[name]) if name in one.metrics else "" for name in shown),
+            )
             for one in every
         ],
         title=f"against {report.gold} gold items{part}: value [95% interval]",
@@ -179,13 +201,18 @@ def score(report: ScoreReport, *, details: bool, json: bool) -> None:
         for one in every:
             score_details(one)
     undefined = [
-        f"{one.annotator}: {what} is not defined: {estimate.why}"
+        f"{one.annotator}: {spaced(what)} is not defined: {estimate.why}"
         for one in every
-        for what, estimate in (("accuracy", one.accuracy), ("kappa", one.cohen_kappa))
-        if estimate.value is None
+        for what, estimate in {"accuracy": one.accuracy, **one.metrics}.items()
+        if estimate.value is None and what in ("accuracy", *shown)
     ]
     own = [f"{one.annotator}: {note}" for one in every for note in one.notes]
     notes([*report.notes, *undefined, *own])
+
+
+def spaced(name: str) -> str:
+    """Write a figure's name as people do."""
+    return name.replace("_", " ").replace(" f1", " F1").removeprefix("cohen ")
 
 
 def short(estimate: Estimate) -> str:
@@ -233,7 +260,10 @@ def per_right(one: Score) -> str:
 
 
 def score_details(one: Score) -> None:
-    """Print one annotator's labels, confusion and wrong items."""
+    """Print one annotator's figures, labels, confusion and wrong items."""
+    if len(one.metrics) > MOST_METRICS:
+        rows = [(spaced(name), short(estimate)) for name, estimate in one.metrics.items()]
+        table([one.annotator, "value [95% interval]"], rows)
     table(
         ["label", "gold", "given", "precision", "recall", "F1"],
         [
@@ -251,10 +281,13 @@ def score_details(one: Score) -> None:
     )
     if one.confusion:
         names = [str(row.label) for row in one.labels]
-        rows = [(f"gold {n}", *row) for n, row in zip(names, one.confusion, strict=True)]
-        table(["", *(f"given {name}" for name in names)], rows)
+        cells = [(f"gold {n}", *row) for n, row in zip(names, one.confusion, strict=True)]
+        table(["", *(f"given {name}" for name in names)], cells)
     for wrong in one.wrong[:10]:
-        out.print(escape(f"  {wrong.item}: gold {wrong.gold}, given {wrong.given}"))
+        out.print(
+            escape(f"  {wrong.item}: gold {named(wrong.gold)}; given {named(wrong.given)}"),
+            soft_wrap=True,
+        )
     if len(one.wrong) > 10:
         out.print(f"  … and {len(one.wrong) - 10} more wrong items (--json has all)")
 
@@ -267,17 +300,25 @@ def agreement(found: Agreement, *, json: bool) -> None:
     if found.n_annotators < 2:
         out.print(f"agreement: {escape(found.reading)}")
         return
+    measure = (
+        f"mean overlap of two annotators: {found.overlap:.3f}"
+        if found.overlap
+        else f"Krippendorff alpha ({found.metric}): {found.alpha:.3f} - {escape(found.reading)}"
+    )
     out.print(
         f"{found.n_annotators} annotators, {found.n_items} items with two votes or more\n"
-        f"Krippendorff alpha ({found.metric}): {found.alpha:.3f} - {escape(found.reading)}\n"
-        f"percent agreement: {found.percent:.3f}",
+        f"{measure}\npercent agreement: {found.percent:.3f}",
         soft_wrap=True,
     )
     if found.labels:
         rows = [(row.label, f"{row.alpha:.3f}", f"{row.percent:.3f}") for row in found.labels]
         table(["label", "alpha", "percent"], rows)
-    pairs = [(f"{p.a} - {p.b}", p.n, f"{p.percent:.3f}", f"{p.kappa:.3f}") for p in found.pairs]
-    table(["annotators", "n", "percent agreement", "Cohen kappa"], pairs)
+    pairs = [
+        (f"{p.a} - {p.b}", p.n, f"{p.percent:.3f}", f"{p.overlap or p.kappa:.3f}")
+        for p in found.pairs
+    ]
+    last = "overlap" if found.overlap else "Cohen kappa"
+    table(["annotators", "n", "percent agreement", last], pairs)
     confused = [
         (
             f"{p.a} / {'without' if p.b is None else p.b}",
@@ -287,7 +328,8 @@ def agreement(found: Agreement, *, json: bool) -> None:
         )
         for p in found.confused[:10]
     ]
-    table(["confused labels", "n", "of all disagreements", "such as"], confused)
+    if confused or not found.overlap:
+        table(["confused labels", "n", "of all disagreements", "such as"], confused)
     notes(found.notes)
 
 
@@ -316,15 +358,17 @@ def routes(found: Routes, show: int, *, json: bool) -> None:
         f"{found.rule.min_votes} votes or more; no promise about errors)",
         soft_wrap=True,
     )
-    rows = [(r.item_id, named(r.consensus.label), "; ".join(r.reasons)) for r in found.queue[:show]]
+    rows = [
+        (
+            r.item_id,
+            "-" if r.consensus.label is None else named(r.consensus.label),
+            "; ".join(r.reasons),
+        )
+        for r in found.queue[:show]
+    ]
     if rows:
         table(["to review", "consensus", "reasons"], rows)
     notes([*found.evidence.notes, *found.rule.notes])
-
-
-def named(label: Any) -> str:
-    """Name a label."""
-    return "-" if label is None else label if isinstance(label, str) else ", ".join(label) or "none"
 
 
 def models(catalogue: Sequence[EmbeddedModel], *, json: bool) -> None:

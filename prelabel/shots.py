@@ -10,10 +10,10 @@ from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prelabel.errors import InputError
-from prelabel.records import Item, Label, content_hash
+from prelabel.records import Image, Item, Label, content_hash
 
 if TYPE_CHECKING:
-    from prelabel.project import ShotsConfig
+    from prelabel.config import ShotsConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Shot:
     label: Label
     why: str = ""
     item_id: str = ""
+    images: tuple[Image, ...] = ()
 
 
 class Selector(Protocol):

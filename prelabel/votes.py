@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prelabel.annotate import annotator_id, compiler_of
 from prelabel.errors import InputError
-from prelabel.records import Annotation, Distribution, Gold, Votes
+from prelabel.records import Annotation, Distribution, Gold, Label, Votes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +46,18 @@ class Evidence:
         labeled = [a for a in self.items[item_id] if a.outcome == "labeled"]
         return Ballot(
             item_id,
-            {a.annotator: self.task.votes(a.label) for a in labeled},
+            self.task.align({a.annotator: self.task.votes(a.label) for a in labeled}),
             {a.annotator: a.distribution for a in labeled if a.distribution},
         )
+
+    def labels(self) -> dict[str, dict[str, Label]]:
+        """Return ``{annotator's name: {item: label}}`` of all that is labeled."""
+        found: dict[str, dict[str, Label]] = {name: {} for name in self.names.values()}
+        for given in self.items.values():
+            for a in given:
+                if a.outcome == "labeled":
+                    found[self.names[a.annotator]][a.item_id] = a.label
+        return found
 
 
 def gather(project: Project, ledger: Ledger, annotators: Sequence[str] = ()) -> Evidence:
@@ -108,14 +117,14 @@ def current_annotators(
 
 
 def vote_table(evidence: Evidence) -> pd.DataFrame:
-    """Return columns item, annotator, unit, value: a row a vote."""
+    """Return columns item, annotator, unit, value: a row a vote, made comparable item by item."""
     import pandas as pd
 
     rows = [
-        (a.item_id, evidence.names[a.annotator], unit, value)
-        for a in _each(evidence)
-        if a.outcome == "labeled"
-        for unit, value in evidence.task.votes(a.label).items()
+        (item, evidence.names[annotator], unit, value)
+        for item in evidence.items
+        for annotator, votes in evidence.ballot(item).votes.items()
+        for unit, value in votes.items()
     ]
     return pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
 

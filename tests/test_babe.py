@@ -72,7 +72,7 @@ def test_score_reproduces_every_published_run_that_can_be_recomputed(shared_data
             assert biased.precision.value == pytest.approx(row["precision"], abs=1e-9)
             assert biased.recall.value == pytest.approx(row["recall"], abs=1e-9)
             assert found.accuracy.value == pytest.approx(row["accuracy"], abs=1e-9)
-            assert found.mcc.value == pytest.approx(row["mcc"], abs=1e-9)
+            assert found.metrics["mcc"].value == pytest.approx(row["mcc"], abs=1e-9)
             assert sum(found.failed.values()) == row["unusable_examples"]
             assert (found.gold_n, found.cost_total) == (3021, None)
             compared += 1

@@ -1,15 +1,22 @@
 """Items and gold from users' own tables, good and bad."""
 
+import base64
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from labelstudio_rules import TEXT, case, named, span
+from labelstudio_rules import task_of as any_task
 
+from prelabel.config import GoldConfig, ItemsConfig
 from prelabel.errors import InputError
-from prelabel.exchange.items import as_label, as_text, read_gold, read_items
+from prelabel.exchange.cells import as_label, as_text
+from prelabel.exchange.items import one_each, read_gold, read_items
 from prelabel.guideline import Guideline
-from prelabel.project import GoldConfig, ItemsConfig
+from prelabel.images import find_image
+from prelabel.records import Item
 from prelabel.tasks import make_task
 
 
@@ -114,6 +121,79 @@ def test_a_megabyte_of_text(tmp_path):
 def test_another_encoding(tmp_path):
     [item] = items(tmp_path, "id,text\n1,café\n".encode("latin-1"), encoding="latin-1")
     assert item.fields["text"] == "café"
+
+
+# Tokens and pictures
+
+
+def test_a_text_given_as_tokens(tmp_path):
+    rows = jsonl(
+        {"id": 1, "words": ["Łódź", "is", "2", "😀"], "tags": ["B-place", "O", "O", "O"]},
+        {"id": 2, "words": "one  two", "tags": None},
+        {"id": 3, "words": [1, 2.0, "x"]},
+    )
+    first, second, third = items(tmp_path, rows, "i.jsonl", tokens="words")
+    assert dict(first.fields) == {"text": "Łódź is 2 😀"}
+    tags = ["B-place", "O", "O", "O"]
+    assert first.meta == {"tags": tags, "tokens": ["Łódź", "is", "2", "😀"]}
+    assert (second.fields["text"], second.meta["tokens"]) == ("one two", ["one", "two"])
+    assert (third.fields["text"], third.meta["tokens"]) == ("1 2 x", ["1", "2", "x"])
+    [item] = items(tmp_path, 'id,tokens\n1,"[""a"", ""b c""]"\n', tokens="tokens", meta=[])
+    assert (item.fields["text"], item.meta) == ("a b c", {"tokens": ["a", "b c"]})
+
+
+def test_tokens_beside_another_text(tmp_path):
+    rows = "id,words,question,text\n1,a  b,why,old\n"
+    [item] = items(tmp_path, rows, tokens="words", text=["text", "question"])
+    assert dict(item.fields) == {"text": "a b", "question": "why"}
+    assert item.meta == {"tokens": ["a", "b"]}
+
+
+def test_tokens_that_are_not_there(tmp_path):
+    message = refused(items, tmp_path, "id,text\n1,x\n", tokens="words")
+    assert message.endswith("items.csv:2: no column 'words'; the columns are: id, text")
+    message = refused(items, tmp_path, "id,words\n1,\n", tokens="words")
+    assert message.endswith("item '1' has no text in words; fill it in, or take the item out")
+
+
+PIXEL = (  # a whole PNG of one point
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+URL = "https://example.org/1.png"
+
+
+def test_pictures(tmp_path):
+    (tmp_path / "one.png").write_bytes(base64.b64decode(PIXEL))
+    rows = f"id,text,photo,scan,note\n1,x,one.png,{URL},n\n2,x,,,\n3,,,{URL},\n"
+    first, second, third = items(tmp_path, rows, images=["photo", "scan"])
+    photo = find_image("photo", "one.png", tmp_path)
+    assert first.images == (photo, find_image("scan", URL, tmp_path))
+    assert photo.digest
+    assert (first.meta, second.images) == ({"note": "n"}, ())
+    assert (third.fields, [image.name for image in third.images]) == ({"text": ""}, ["scan"])
+    assert len({first.hash, second.hash, third.hash}) == 3
+
+
+def test_pictures_without_any_text(tmp_path):
+    rows = jsonl({"id": 1, "photo": URL}, {"id": 2, "photo": f"data:image/png;base64,{PIXEL}"})
+    found = items(tmp_path, rows, "i.jsonl", images=["photo"])
+    assert [(item.fields, len(item.images)) for item in found] == [({"text": ""}, 1)] * 2
+    message = refused(items, tmp_path, rows, "i.jsonl", images=["photo"], text="text")
+    assert message.endswith("no column 'text'; the columns are: id, photo")
+
+
+def test_pictures_that_cannot_be_used(tmp_path):
+    rows = "id,text,photo\n1,x,\n2,x,missing.png\n"
+    message = refused(items, tmp_path, rows, images=["photo"])
+    assert message.startswith(f"{tmp_path}/items.csv:3: ")
+    assert "missing.png" in message
+    message = refused(items, tmp_path, "id,text,photo\n1,,\n", images=["photo"])
+    assert message.endswith("items.csv:2: item '1' has no text or picture in text, photo; " + FILL)
+    message = refused(items, tmp_path, "id,text\n1,x\n", images=["photo"])
+    assert message.endswith("no column 'photo'; the columns are: id, text")
+
+
+FILL = "fill it in, or take the item out"
 
 
 # Items that cannot
@@ -239,6 +319,79 @@ def test_an_export_is_read_back_as_gold(tmp_path):
         assert [g.label for g in found] == labels
 
 
+def test_gold_of_objects_and_lists_with_their_items(tmp_path):
+    task, [_, item, _], [_, spans, _] = case("spans")
+    rows = jsonl(
+        {"id": item.id, "label": spans},
+        {"id": "gone", "label": spans[:1]},
+        {"id": "none", "label": []},
+    )
+    found = read_gold_of(tmp_path, rows, task, {item.id: item})
+    assert [g.label for g in found] == [spans, spans[:1], []]
+    wrong = jsonl({"id": item.id, "label": [spans[0] | {"start": 3, "end": 6}]})
+    with pytest.raises(
+        InputError, match=r"g.jsonl:1: gold label span 3 to 6 is 'nn ', not 'Ann'; offs"
+    ):
+        read_gold_of(tmp_path, wrong, task, {item.id: item})
+    one = f'id,label\n{item.id},"[[2, 5, ""person""]]"\n'.encode()
+    (tmp_path / "g.csv").write_bytes(one)
+    [found] = read_gold(tmp_path, GoldConfig(path="g.csv"), task, {item.id: item})
+    assert found.label == [span(2, 5, "person")]
+
+
+def read_gold_of(tmp_path, rows, task, items):
+    (tmp_path / "g.jsonl").write_text(rows)
+    return read_gold(tmp_path, GoldConfig(path="g.jsonl"), task, items)
+
+
+def test_gold_as_tags_of_the_items_tokens(tmp_path):
+    task = any_task("spans", labels=named("place"))
+    rows = jsonl({"id": 1, "tokens": ["In", "Łódź", "😀"], "tags": ["O", "B-place", "O"]})
+    [item] = items(tmp_path, rows, "i.jsonl", tokens="tokens")
+    config = GoldConfig(path="i.jsonl", label="tags")
+    [found] = read_gold(tmp_path, config, task, {item.id: item})
+    assert found.label == [{"start": 3, "end": 7, "text": "Łódź", "label": "place"}]
+
+
+def test_gold_of_numbers_and_free_text(tmp_path):
+    rating, *_ = case("rating by halves")
+    rows = jsonl({"id": 1, "label": 1}, {"id": 2, "label": "0.5"}, {"id": 3, "label": 2.0})
+    assert [g.label for g in gold(tmp_path, rows, "g.jsonl", rating)] == [1.0, 0.5, 2.0]
+    text, *_ = case("text")
+    rows = 'id,label\n1,"[""x""]"\n2, y \n3,12\n4,\n'
+    assert [g.label for g in gold(tmp_path, rows, task=text)] == ['["x"]', "y", "12"]
+    rows = 'id,label\r\n1,"x\r\ny"\r\n'
+    assert [g.label for g in gold(tmp_path, rows, task=text)] == ["x\r\ny"]
+
+
+def test_authors_that_differ_on_objects(tmp_path):
+    task, [_, item, _], [_, spans, _] = case("spans")
+    rows = jsonl(
+        {"id": item.id, "label": spans[:1], "author": "ann"},
+        {"id": item.id, "label": spans[:1][::-1], "author": "bob"},
+    )
+    found = read_gold_of(tmp_path, rows, task, {item.id: item})
+    assert len(one_each(found)) == 1
+    other = [replace(found[0], label=[]), found[1]]
+    with pytest.raises(InputError, match="has different labels by 'ann' and 'bob'"):
+        one_each(other)
+
+
+def test_the_label_that_an_attack_wants(tmp_path):
+    rows = "id,label,lure\n1,a,b-alias\n2,b,\n"
+    assert [g.lure for g in gold(tmp_path, rows, lure="lure")] == ["b", None]
+    assert [g.lure for g in gold(tmp_path, rows)] == [None, None]
+    message = refused(gold, tmp_path, "id,label,lure\n1,a,c\n", lure="lure")
+    assert message.endswith("gold.csv:2: lure 'c' is not one of: a, b; mend it or the guideline")
+    message = refused(gold, tmp_path, rows, lure="wanted")
+    assert message.endswith("no column 'wanted'; the columns are: id, label, lure")
+
+
+def test_an_items_text_may_hold_anything(tmp_path):
+    [item] = items(tmp_path, jsonl({"id": 1, "text": TEXT}), "i.jsonl")
+    assert item == Item("1", {"text": TEXT})
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -285,5 +438,9 @@ def test_cells():
         "", "x ", "1", "1", "1.5", "true", "[1]", "100000000000000000000",
     ]  # fmt: skip
     assert as_label("[x", None) == "[x"
-    assert as_label("[1]", None) == "[1]"
+    assert as_label("[1]", None) == ["1"]
     assert as_label(";", ";") == []
+    assert as_label(" ", None) is as_label("", ";") is as_label(None, None) is None
+    assert as_label({"a": 1.0}, None) == as_label(' {"a": 1.0}\n', ";") == {"a": 1.0}
+    assert as_label('{"a": 1}', None, free_text=True) == '{"a": 1}'
+    assert as_label([{"a": 1}, 2], None) == [{"a": 1}, 2]

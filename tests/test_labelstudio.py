@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from labelstudio_rules import errors, named, task_of
 
 from prelabel.errors import InputError
 from prelabel.exchange.labelstudio import (
@@ -23,40 +24,11 @@ from prelabel.records import Annotation, Consensus, Item, Routed
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = {"f1": "gpt-x", "f2": "local/small", "f3": "people"}
+LABELS = ("delivery", "R&D <x>", 'say "no"')
 
 
-def errors(xml: str, task: dict) -> list[str]:
-    """What an import checks, by the documented rules: one wrong prediction refuses the file."""
-    view = ET.fromstring(xml)
-    objects = {tag.get("name"): tag.get("value") for tag in view.iter("Text")}
-    controls = {tag.get("name"): tag for tag in view.iter("Choices")}
-    found = [] if len(objects) + len(controls) == len({*objects, *controls}) else ["names"]
-    found += [f"no data for {v}" for v in objects.values() if v[1:] not in task["data"]]
-    ids = [result["id"] for p in task["predictions"] for result in p["result"]]
-    found += ["ids"] if len(ids) != len(set(ids)) else []
-    versions = [p["model_version"] for p in task["predictions"]]
-    found += ["versions"] if len(versions) != len(set(versions)) else []
-    for prediction in task["predictions"]:
-        score = prediction["score"]
-        found += [] if score is None or 0 <= score <= 1 else [f"score {score}"]
-        for result in prediction["result"]:
-            found += result_errors(result, objects, controls)
-    return found
-
-
-def result_errors(result, objects, controls):
-    if result["from_name"] not in controls:
-        return [f"from_name {result['from_name']}"]
-    control = controls[result["from_name"]]
-    offered = [choice.get("value") for choice in control.iter("Choice")]
-    choices = result["value"]["choices"]
-    found = [] if result["to_name"] in objects else [f"to_name {result['to_name']}"]
-    found += [] if result["to_name"] == control.get("toName") else ["toName"]
-    found += [] if result["type"] == control.tag.lower() else [f"type {result['type']}"]
-    found += [f"choice {choice}" for choice in choices if choice not in offered]
-    found += [] if choices else ["no choice"]
-    found += ["single"] if control.get("choice") == "single" and len(choices) > 1 else []
-    return found
+def labeling(multi=False, labels=LABELS):
+    return task_of("multi-label" if multi else "classification", labels=named(*labels))
 
 
 def annotation(item_id, annotator, outcome="labeled", label=None, **more):
@@ -95,7 +67,9 @@ def example(multi=False):
 
 def exported(multi=False, fields=("text", "subject")):
     items, voted, said = example(multi)
-    found = tasks(items, fields=fields, routed=voted, annotations=said, names=NAMES)
+    found = tasks(
+        items, task=labeling(multi), fields=fields, routed=voted, annotations=said, names=NAMES
+    )
     return list(found)
 
 
@@ -109,7 +83,7 @@ def labels_of(task):
 @pytest.mark.parametrize("multi", [False, True])
 def test_golden(tmp_path, multi):
     kind = "multi" if multi else "single"
-    xml = config(["delivery", "R&D <x>", 'say "no"'], multi=multi, fields=["text", "subject"])
+    xml = config(labeling(multi), fields=["text", "subject"])
     write_tasks(tmp_path / "tasks.json", exported(multi))
     written = {".xml": xml.encode(), ".json": (tmp_path / "tasks.json").read_bytes()}
     for suffix, content in written.items():
@@ -121,13 +95,11 @@ def test_golden(tmp_path, multi):
 
 @pytest.mark.parametrize("multi", [False, True])
 def test_exports_pass_the_checks_of_an_import(multi):
-    xml = config(["delivery", "R&D <x>"], multi=multi, fields=["text", "subject"])
+    xml = config(labeling(multi), fields=["text", "subject"])
     assert [errors(xml, task) for task in exported(multi)] == [[], [], []]
-    lacking = config(["delivery"], multi=multi, fields=["text", "subject"])
+    lacking = config(labeling(multi, ["delivery"]), fields=["text", "subject"])
     assert "choice R&D <x>" in errors(lacking, exported(multi)[0])
-    assert errors(
-        config(["delivery", "R&D <x>"], multi=multi, fields=["subject", "text"]), exported(multi)[0]
-    )
+    assert errors(config(labeling(multi), fields=["subject", "text"]), exported(multi)[0])
 
 
 def test_what_a_task_holds():
@@ -171,7 +143,14 @@ def test_scores_that_are_none():
     for distribution, score in cases:
         said = {"a": [annotation("a", "f1", label="x", distribution=distribution)]}
         item = Item("a", {"text": "x"})
-        [task] = tasks([item], fields=["text"], routed={}, annotations=said, names=NAMES)
+        [task] = tasks(
+            [item],
+            task=labeling(labels=["x", "y"]),
+            fields=["text"],
+            routed={},
+            annotations=said,
+            names=NAMES,
+        )
         assert task["predictions"][0]["score"] == score
 
 
@@ -179,7 +158,14 @@ def test_ids_are_stable_and_unlike_over_the_whole_file():
     one = exported()
     items, voted, said = example()
     back = {item_id: list(reversed(each)) for item_id, each in said.items()}
-    two = tasks(items, fields=("text", "subject"), routed=voted, annotations=back, names=NAMES)
+    two = tasks(
+        items,
+        task=labeling(),
+        fields=("text", "subject"),
+        routed=voted,
+        annotations=back,
+        names=NAMES,
+    )
     assert json.dumps(one) == json.dumps(list(two))
     ids = collections.Counter(r["id"] for t in one for p in t["predictions"] for r in p["result"])
     assert set(ids.values()) == {1}
@@ -187,7 +173,7 @@ def test_ids_are_stable_and_unlike_over_the_whole_file():
 
 printable = st.text(
     st.characters(blacklist_categories=["Cs", "Cc", "Cn"], blacklist_characters="$"), min_size=1
-)
+).filter(lambda text: text.strip())
 
 
 field_names = printable.filter(lambda name: not name.startswith("prelabel_"))
@@ -195,14 +181,15 @@ field_names = printable.filter(lambda name: not name.startswith("prelabel_"))
 
 @given(st.lists(printable, min_size=1, unique=True), st.lists(field_names, min_size=1, unique=True))
 def test_any_names_give_a_config_that_reads_back(labels, fields):
-    view = ET.fromstring(config(labels, multi=True, fields=fields))
-    assert [choice.get("value") for choice in view.iter("Choice")] == labels
+    task = labeling(True, labels)
+    view = ET.fromstring(config(task, fields=fields))
+    assert [c.get("value") for c in view.iter("Choice")] == list(task.guideline.label_names)
     texts = list(view.iter("Text"))
     assert len({text.get("value") for text in texts}) == len(fields)
     assert all(text.get("value") == f"${text.get('name')}" for text in texts)
     item = Item("a", {name: f"text of {name}" for name in fields})
-    [task] = tasks([item], fields=fields, routed={}, annotations={}, names={})
-    shown = [task["data"][text.get("value")[1:]] for text in texts]
+    [out] = tasks([item], task=task, fields=fields, routed={}, annotations={}, names={})
+    shown = [out["data"][text.get("value")[1:]] for text in texts]
     assert shown == [f"text of {name}" for name in fields]
 
 
@@ -214,19 +201,22 @@ def test_any_names_give_a_config_that_reads_back(labels, fields):
         (["a"], ["b\x00"], r"field 'b\x00' has a control character; rename it"),
         (["a"], ["prelabel_id"], "field 'prelabel_id' has a name in use; rename the field"),
         (["a"], [CONTROL], f"field '{CONTROL}' has a name in use; rename the field"),
+        (["a"], ["x", "x"], "field 'x' has a name in use; rename the field"),
         (["a"], [], "no fields to show; name the items' text field"),
     ],
 )
 def test_refused_names(labels, fields, expected):
     with pytest.raises(InputError) as caught:
-        config(labels, multi=False, fields=fields)
+        config(labeling(labels=labels), fields=fields)
     assert str(caught.value) == f"Label Studio: {expected}"
 
 
 def test_two_annotators_of_one_name():
     items, voted, said = example()
     names = {"f1": "same", "f2": "other", "f3": "same"}
-    found = tasks(items, fields=["text"], routed=voted, annotations=said, names=names)
+    found = tasks(
+        items, task=labeling(), fields=["text"], routed=voted, annotations=said, names=names
+    )
     with pytest.raises(InputError, match="item 'a' has two annotators named 'same'; rename one"):
         list(found)
 
@@ -247,7 +237,7 @@ def submitted(labels, author=7, created="2026-01-02T03:04:05.5Z", control=CONTRO
     }
 
 
-def read(tmp_path, *annotations, name="export.json", **settings):
+def read(tmp_path, *annotations, name="export.json", multi=True, **settings):
     found = [
         {"id": 40 + n, "data": {"text": "t", "prelabel_id": f"i{n}"}, "annotations": list(each)}
         for n, each in enumerate(annotations)
@@ -256,7 +246,7 @@ def read(tmp_path, *annotations, name="export.json", **settings):
         task["predictions"] = [286]
     raw = json.dumps(found).encode()
     (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
-    return list(read_annotations(tmp_path / name, **settings))
+    return list(read_annotations(tmp_path / name, labeling(multi), **settings))
 
 
 @pytest.mark.parametrize("name", ["export.json", "export.json.gz"])
@@ -284,17 +274,32 @@ def test_other_results_are_left_aside(tmp_path):
         {"type": "relation", "from_id": "x", "to_id": "y", "direction": "right"},
         {"type": "textarea", "from_name": "why", "to_name": "text", "value": {"text": ["b"]}},
     ]
-    assert [found.labels for found in read(tmp_path, [one])] == [["a"]]
+    assert [found.label_raw for found in read(tmp_path, [one])] == [["a"]]
+
+
+def test_one_label_is_no_list(tmp_path):
+    found = read(tmp_path, [submitted(["a"]), submitted([]), submitted(["a", "b"])], multi=False)
+    assert [one.label_raw for one in found] == ["a", None, ["a", "b"]]
 
 
 def test_several_controls(tmp_path):
     both = submitted(["a"])
     both["result"] += submitted(["hard"], control="effort")["result"]
-    with pytest.raises(InputError, match=r"several tags \('effort', 'prelabel_label'\); name one"):
-        read(tmp_path, [both])
-    assert [found.labels for found in read(tmp_path, [both], control="effort")] == [["hard"]]
+    assert [found.label_raw for found in read(tmp_path, [both])] == [["a"]]
+    assert [found.label_raw for found in read(tmp_path, [both], control="effort")] == [["hard"]]
     with pytest.raises(InputError, match=r"no choices of tag 'label'; it has 'effort', 'pre"):
         read(tmp_path, [both], control="label")
+
+
+def test_tags_of_a_config_made_by_hand(tmp_path):
+    one, other = submitted(["a"], control="mine"), submitted(["b"], control="effort")
+    assert [found.label_raw for found in read(tmp_path, [one])] == [["a"]]
+    with pytest.raises(InputError, match=r"choices of several tags \('effort', 'mine'\); name one"):
+        read(tmp_path, [one, other])
+    assert [found.label_raw for found in read(tmp_path, [one, other], control="mine")] == [
+        ["a"],
+        [],
+    ]
 
 
 def test_what_was_exported_comes_back(tmp_path):
@@ -303,8 +308,8 @@ def test_what_was_exported_comes_back(tmp_path):
     for task in found:
         task["annotations"] = [{"result": p["result"]} for p in task["predictions"]]
     write_tasks(tmp_path / "tasks.json", found)
-    back = [(one.item_id, one.labels) for one in read_annotations(tmp_path / "tasks.json")]
-    assert back == [
+    read_back = read_annotations(tmp_path / "tasks.json", labeling(True))
+    assert [(one.item_id, one.label_raw) for one in read_back] == [
         (t["data"]["prelabel_id"], labels) for t in found for labels in labels_of(t).values()
     ]
 
@@ -334,20 +339,20 @@ def test_what_was_exported_comes_back(tmp_path):
 def test_refused_exports(tmp_path, content, expected):
     (tmp_path / "export.json").write_text(content)
     with pytest.raises(InputError) as caught:
-        list(read_annotations(tmp_path / "export.json"))
+        list(read_annotations(tmp_path / "export.json", labeling()))
     assert str(caught.value).replace(f"{tmp_path}/", "").startswith(expected)
     assert "\n" not in str(caught.value)
 
 
 def test_refused_annotations(tmp_path):
-    with pytest.raises(InputError, match="task 40: its choices are not a list of labels"):
+    with pytest.raises(InputError, match="task 40: its choices are not as Label Studio wr"):
         read(tmp_path, [submitted("a")])
     with pytest.raises(InputError, match="task 40: created_at 'soon' is not a time"):
         read(tmp_path, [submitted(["a"], created="soon")])
     with pytest.raises(InputError, match="no such file"):
-        list(read_annotations(tmp_path / "nowhere.json"))
+        list(read_annotations(tmp_path / "nowhere.json", labeling()))
 
 
 def test_no_tasks(tmp_path):
     assert write_tasks(tmp_path / "tasks.json", []) == 0
-    assert list(read_annotations(tmp_path / "tasks.json")) == []
+    assert list(read_annotations(tmp_path / "tasks.json", labeling())) == []

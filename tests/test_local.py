@@ -64,8 +64,31 @@ def test_closed_choices():
         {"properties": {"x": {"type": "array", "items": {"type": "string"}}}},
         {"properties": {"x": {"type": "array", "items": {"type": "boolean"}}}},
         {"properties": {"x": {"type": "boolean"}, "y": {"type": "array", "items": {}}}},
+        {"properties": {"x": {"type": "number"}}},
+        {"properties": {"x": {"type": "array", "items": {"type": "integer", "enum": [1, 10]}}}},
+        {"properties": {"x": {"type": ["integer", "null"], "enum": [1, 2, None]}}},
+        {"properties": {"x": {"type": "string"}, "y": {"type": "integer", "enum": [1]}}},
     ):
         assert closed_choices(schema) is None
+
+
+def rating_of(low, high, step="1", **more):
+    scale = {"min": str(low), "max": str(high), "step": step}
+    return make_task(
+        Guideline.model_validate({"name": "g", "task": "rating", "scale": scale} | more)
+    )
+
+
+def test_closed_choices_of_numbers():
+    fields = closed_choices(schema_of(rating_of(-1, 2)))
+    assert fields == {"rating": Field(["-1", "0", "1", "2"])}
+    fields = closed_choices(schema_of(rating_of(0, 1, "0.5")))
+    assert fields == {"rating": Field(["0.0", "0.5", "1.0"])}
+    fields = closed_choices(schema_of(rating_of(1, 10, abstain="it is empty")))
+    assert list(fields) == ["abstain", "rating"]
+    assert len(fields["rating"].surfaces) == 10
+    assert closed_choices(schema_of(rating_of(1, 2), rationale=True)) is None
+    assert closed_choices(schema_of(rating_of(1, 2, "none"))) is None
 
 
 @pytest.mark.parametrize("kind", ["classification", "multi-label"])

@@ -8,14 +8,15 @@ import re
 import sys
 
 import pytest
-from test_local import asked_of, distribution, format_of, task_of
+from test_local import asked_of, distribution, format_of, rating_of, task_of
 
+from prelabel.config import AnnotatorConfig
 from prelabel.errors import InputError, MissingExtraError
 from prelabel.failures import CallError
 from prelabel.local import LocalModel, LocalModelError, load_local
 from prelabel.models import model_path, pull
-from prelabel.project import AnnotatorConfig
 from prelabel.provider import call
+from prelabel.records import Item
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,7 @@ def smollm():
     return load_local(path, 1, 1024)
 
 
+ITEM = Item("i", {"text": "x"})
 PROMPT = 'Is the text toxic? Answer with JSON only, like {"label": "<label>"}\n\n'
 REAL = {
     "plain": ("classification", ["spam", "ham"]),
@@ -65,7 +67,7 @@ def test_the_real_model(smollm, case):
     assert sum(row.values()) == pytest.approx(1)
     assert len(set(row.values())) > 1  # it says something
     answer = task.response_model(rationale=False).model_validate_json(content)
-    votes = task.votes(task.read(answer))
+    votes = task.votes(task.read(answer, ITEM).label)
     assert votes == {unit: max(row, key=row.get) for unit, row in found.items()}
 
 
@@ -89,9 +91,47 @@ def test_the_real_model_lists(smollm, case, abstain):
     assert len(listed) == len(set(listed))
     answer = task.response_model(rationale=False).model_validate_json(content)
     if not getattr(answer, "abstain", False):
-        assert task.read(answer) == [name for name in task.labels if name in listed]
+        assert task.read(answer, ITEM).label == [name for name in task.labels if name in listed]
     for token in first["choices"][0]["logprobs"]["content"]:  # each choice was the likeliest
         assert all(token["logprob"] >= other["logprob"] for other in token["top_logprobs"])
+
+
+RATING_PROMPT = 'How rude is the text? Answer with JSON only, like {"rating": <number>}\n\n'
+SCALES = {
+    "five": rating_of(1, 5),
+    "ten": rating_of(1, 10),
+    "signs": rating_of(-2, 2),
+    "halves": rating_of(0, 2, "0.5"),
+    "hundred": rating_of(0, 100),
+    "abstain": rating_of(1, 10, abstain="the text is empty"),
+}
+
+
+@pytest.mark.parametrize("case", SCALES)
+def test_the_real_model_rates(smollm, case):
+    task = SCALES[case]
+    first, second = (asked_of(smollm, task, RATING_PROMPT + "You are an idiot.") for _ in range(2))
+    found = distribution(first, task)
+    assert first["choices"][0]["message"] == second["choices"][0]["message"]
+    assert found == distribution(second, task)
+    [row] = found.values()
+    assert tuple(row) == task.values()
+    assert sum(row.values()) == pytest.approx(1)
+    assert len({round(p, 9) for p in row.values()}) > 2  # it says something
+    answer = json.loads(first["choices"][0]["message"]["content"])
+    assert list(answer) == (["abstain", "rating"] if task.guideline.abstain else ["rating"])
+    assert task.match(answer["rating"]) == max(row, key=row.get)
+
+
+def test_a_longer_scale_does_not_take_from_the_one_for_the_ten(smollm):
+    """That 10 follows 1 must not make 1 of it: on both scales 2 to 9 keep their proportions."""
+    nine, ten = (
+        distribution(asked_of(smollm, task, RATING_PROMPT + "Hello."), task)[""]
+        for task in (rating_of(1, 9), rating_of(1, 10))
+    )
+    for value in range(3, 10):
+        assert ten[value] / ten[2] == pytest.approx(nine[value] / nine[2], rel=0.01)
+    assert (ten[1] + ten[10]) / ten[2] == pytest.approx(nine[1] / nine[2], rel=0.01)
 
 
 def test_the_order_of_labels_changes_little_in_a_list(smollm):

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from prelabel.errors import InputError
-from prelabel.project import Project, ShotsConfig, json_schema, load_project, parse_config
+from prelabel.config import ShotsConfig, json_schema, parse_config
+from prelabel.project import Project, load_project
 
 BASE = "items: {path: items.csv}\n"
 A = BASE + "annotators: [{name: a, model: m, %s}]"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prelabel.errors import InputError
 from prelabel.guideline import Guideline, load_guideline
-from prelabel.project import AnnotatorConfig
+from prelabel.config import AnnotatorConfig
 from prelabel.prompts import (
     fence,
     guideline_shots,

@@ -5,7 +5,7 @@ from facts import Facts
 
 from prelabel.decide import fit_rule
 from prelabel.errors import RuleMismatchError
-from prelabel.project import DecideConfig
+from prelabel.config import DecideConfig
 from prelabel.routing import route_all, route_one
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prelabel.errors import InputError
-from prelabel.project import ShotsConfig
+from prelabel.config import ShotsConfig
 from prelabel.records import Item
 from prelabel.shots import Same, Shot, Similar, diverse, make_selector, plain
 

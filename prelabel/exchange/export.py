@@ -10,9 +10,10 @@ from prelabel.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from prelabel.records import Annotation, Item, Routed
+    from prelabel.records import Annotation, Consensus, Item, Routed
 
-_RESULT = ("label", "status", "reasons", "suggestion", "agreement", "votes")
+_BY_UNIT = "agreement_by_unit"
+_RESULT = ("label", "status", "reasons", "suggestion", "agreement", _BY_UNIT, "votes")
 _PROVENANCE = ("guideline_hash", "rule_hash", "exported_by")
 _OWN = {"id", *_RESULT, *_PROVENANCE}
 
@@ -28,9 +29,11 @@ def export_rows(
 
     ``label`` is filled only where ``status`` is ``accepted``; elsewhere the consensus, if there is
     one, is the ``suggestion``. The other states are ``review``, with ``reasons``, and
-    ``unlabeled``: nobody has annotated the item. ``agreement`` is a share from 0 to 1, ``votes`` a
-    count. ``annotator.<name>.outcome`` is ``labeled``, ``abstained`` or ``failed``, and null, like
-    the label, where that annotator has not seen the item.
+    ``unlabeled``: nobody has annotated the item. A label has the shape that its task gives it.
+    ``agreement`` is a share from 0 to 1, the least of those in ``agreement_by_unit``, which is null
+    where a label is one unit; ``votes`` is a count. ``annotator.<name>.outcome`` is ``labeled``,
+    ``abstained`` or ``failed``, and null, like the label, where that annotator has not seen the
+    item.
 
     Args:
         items: what to export.
@@ -56,12 +59,16 @@ def export_rows(
 
 
 def export_columns(
-    fields: Sequence[str], names: Mapping[str, str], meta: Sequence[str] = ()
+    fields: Sequence[str],
+    names: Mapping[str, str],
+    meta: Sequence[str] = (),
+    *,
+    by_unit: bool = False,
 ) -> list[str]:
     """Return the columns of `export_rows` in order.
 
     A field keeps its name, or is ``field.<name>`` where the name is one of the export's own;
-    metadata is ``meta.<name>``.
+    metadata is ``meta.<name>``. ``by_unit`` includes ``agreement_by_unit``: see `several_units`.
 
     Raises:
         InputError: two annotators have one name.
@@ -72,7 +79,13 @@ def export_columns(
     annotators = [
         f"annotator.{name}.{part}" for name in names.values() for part in ("label", "outcome")
     ]
-    return ["id", *shown, *_RESULT, *annotators, *_PROVENANCE]
+    result = [name for name in _RESULT if by_unit or name != _BY_UNIT]
+    return ["id", *shown, *result, *annotators, *_PROVENANCE]
+
+
+def several_units(routed: Iterable[Routed]) -> bool:
+    """Return whether some label is of several units, as a list of labels is, or of named ones."""
+    return any(_shares(one.consensus) for one in routed)
 
 
 def _check_names(names: Mapping[str, str]) -> None:
@@ -105,8 +118,14 @@ def _result(routed: Routed | None, *, annotated: bool) -> dict[str, Any]:
         "reasons": list(routed.reasons),
         "suggestion": None if routed.accepted else consensus.label,
         "agreement": consensus.agreement,
+        _BY_UNIT: _shares(consensus),
         "votes": consensus.votes,
     }
+
+
+def _shares(consensus: Consensus) -> dict[str, float] | None:
+    """Return the agreement by unit; None where the one unit has no name, or there is none."""
+    return None if set(consensus.shares) <= {""} else dict(consensus.shares)
 
 
 def _said(

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import InputError
+from prelabel.exchange.cells import as_label, as_text, from_json
 from prelabel.exchange.tables import Row, format_of, read_rows
-from prelabel.records import Gold, Item
+from prelabel.records import Gold, Image, Item, Label
 from prelabel.tasks import OffListError, Task
 
 if TYPE_CHECKING:
-    from prelabel.project import GoldConfig, ItemsConfig
+    from prelabel.config import GoldConfig, ItemsConfig
+
+TOKENS = "tokens"
+"""The name under which an item's metadata has the tokens of its text."""
 
 
 def read_items(folder: Path, config: ItemsConfig, limit: int | None = None) -> Iterator[Item]:
     """Read items one after the other. Raises ``InputError`` at the first that cannot be used.
 
-    An item needs an id that no other has and at least one text that is not empty.
+    An item needs an id that no other has, and a text that is not empty or a picture. Where the
+    text is given as tokens it is these joined by single spaces, and they are in ``meta["tokens"]``.
     """
     path = folder / config.path
     seen: dict[int, int] = {}  # hash of id -> line: a fraction of what the ids would need
-    rows = checked_rows(path, config.encoding, [config.id], [*config.columns, *(config.meta or [])])
+    rows = checked_rows(path, config.encoding, [config.id], wanted_columns(config))
     for row in islice(rows, limit):
         where = f"{path}:{row.line}"
         identifier = as_id(where, row, config.id)
@@ -33,14 +38,61 @@ def read_items(folder: Path, config: ItemsConfig, limit: int | None = None) -> I
             raise InputError(
                 f"{where}: id {identifier!r} is there already (line {first}); ids must differ"
             )
+        tokens = tokens_of(row.cells.get(config.tokens)) if config.tokens else None
         fields = {name: as_text(row.cells.get(name)) for name in config.columns}
-        if not any(text.strip() for text in fields.values()):
-            need_columns(where, row, config.columns)
-            raise InputError(
-                f"{where}: item {identifier!r} has no text in {', '.join(config.columns)}; "
-                "fill it in, or take the item out"
-            )
-        yield Item(identifier, fields, meta_of(row, config))
+        if tokens is not None:
+            fields[config.columns[0]] = " ".join(tokens)
+        images = images_of(where, row, folder, config)
+        if not images and not any(text.strip() for text in fields.values()):
+            need_content(where, row, identifier, config)
+        meta = meta_of(row, config)
+        yield Item(identifier, fields, meta if tokens is None else meta | {TOKENS: tokens}, images)
+
+
+def wanted_columns(config: ItemsConfig) -> list[str]:
+    """Return the columns that must be in the table; beside pictures the text may be left out."""
+    texts = text_columns(config)
+    if config.images and "text" not in config.model_fields_set and not config.tokens:
+        texts = []
+    return [*texts, *config.images, *(config.meta or [])]
+
+
+def text_columns(config: ItemsConfig) -> list[str]:
+    """Return the columns that texts come from: tokens make the first text."""
+    return [config.tokens, *config.columns[1:]] if config.tokens else config.columns
+
+
+def need_content(where: str, row: Row, identifier: str, config: ItemsConfig) -> None:
+    """Raise ``InputError`` for an item without a text or a picture."""
+    columns = [*text_columns(config), *config.images]
+    if not config.images:
+        need_columns(where, row, columns)
+    what = "no text or picture" if config.images else "no text"
+    raise InputError(
+        f"{where}: item {identifier!r} has {what} in {', '.join(columns)}; "
+        "fill it in, or take the item out"
+    )
+
+
+def tokens_of(cell: Any) -> list[str]:
+    """Return a cell's tokens: a list's entries, also one in JSON, or what spaces part."""
+    found = from_json(cell) if isinstance(cell, str) else cell
+    if isinstance(found, list):
+        return [as_text(token) for token in found]
+    return as_text(cell).split()
+
+
+def images_of(where: str, row: Row, folder: Path, config: ItemsConfig) -> tuple[Image, ...]:
+    """Return the pictures that a row names. Raises ``InputError`` for one that cannot be used."""
+    named = {name: as_text(row.cells.get(name)).strip() for name in config.images}
+    if not any(named.values()):
+        return ()
+    from prelabel.images import find_image
+
+    try:
+        return tuple(find_image(name, source, folder) for name, source in named.items() if source)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def checked_rows(
@@ -63,44 +115,56 @@ def checked_rows(
 
 
 def meta_of(row: Row, config: ItemsConfig) -> dict[str, Any]:
-    """Return the cells that are neither id nor text."""
+    """Return the cells that are neither id nor text nor picture."""
     if config.meta is not None:
         return {name: row.cells.get(name) for name in config.meta}
-    used = {config.id, *config.columns}
+    used = {config.id, *config.columns, *text_columns(config), *config.images}
     return {name: value for name, value in row.cells.items() if name not in used}
 
 
-def read_gold(folder: Path, config: GoldConfig, task: Task) -> list[Gold]:
+def read_gold(
+    folder: Path, config: GoldConfig, task: Task, items: Mapping[str, Item] | None = None
+) -> list[Gold]:
     """Read gold labels, matched to the guideline; rows without a label are passed over.
 
-    Raises ``InputError`` for a label that the guideline lacks, and for an item given two labels
-    by the same author.
+    ``items`` are by id, for a task whose labels can be matched only with their items. Raises
+    ``InputError`` for a label that the guideline lacks, and for an item given two labels by the
+    same author.
     """
     path = folder / config.path
     chosen = [  # a column that the user named must be there
         str(getattr(config, name))
-        for name in ("split", "author")
+        for name in ("split", "author", "lure")
         if name in config.model_fields_set and getattr(config, name)
     ]
+    read = partial(as_label, separator=config.separator, free_text=task.name == "text")
     found: list[Gold] = []
     seen: dict[tuple[str, str], int] = {}
     for row in checked_rows(path, config.encoding, [config.id], [config.label, *chosen]):
         where = f"{path}:{row.line}"
-        raw = as_label(row.cells.get(config.label), config.separator)
+        raw = read(row.cells.get(config.label))
         if raw is None:
             continue
-        item, author = as_id(where, row, config.id), optional(row, config.author)
-        first = seen.setdefault((item, author), row.line)
+        identifier, author = as_id(where, row, config.id), optional(row, config.author)
+        first = seen.setdefault((identifier, author), row.line)
         if first != row.line:
             raise InputError(
-                f"{where}: item {item!r} has gold already (line {first}); keep one label"
+                f"{where}: item {identifier!r} has gold already (line {first}); keep one label"
             )
-        try:
-            label = task.match(raw)
-        except OffListError as error:
-            raise InputError(f"{where}: gold label {error}; mend it or the guideline") from None
-        found.append(Gold(item, label, optional(row, config.split), author))
+        item = (items or {}).get(identifier)
+        label = label_of(f"{where}: gold label", raw, task, item)
+        wanted = read(row.cells.get(config.lure)) if config.lure else None
+        lure = None if wanted is None else label_of(f"{where}: lure", wanted, task, item)
+        found.append(Gold(identifier, label, optional(row, config.split), author, lure))
     return found
+
+
+def label_of(where: str, raw: Any, task: Task, item: Item | None) -> Label:
+    """Return the label that a cell stands for. Raises ``InputError`` that begins with ``where``."""
+    try:
+        return task.match(raw, item)
+    except OffListError as error:
+        raise InputError(f"{where} {error}; mend it or the guideline") from None
 
 
 def one_each(gold: Iterable[Gold]) -> list[Gold]:
@@ -137,38 +201,3 @@ def as_id(where: str, row: Row, column: str) -> str:
     if not identifier.strip():
         raise InputError(f"{where}: column {column!r} is empty or no id; give every item an id")
     return identifier
-
-
-def as_text(value: Any) -> str:
-    """Return a cell as text: what is not a text as JSON writes it, 2.0 as 2, null as empty."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return json.dumps(value, ensure_ascii=False)
-
-
-def as_label(value: Any, separator: str | None) -> str | list[str] | None:
-    """Return a label cell as a text or a list of texts; None where it is empty.
-
-    A list may be one (JSONL, Parquet), be written as JSON (as exports do), or with a separator.
-    """
-    if isinstance(value, list):
-        return [as_text(part) for part in value]
-    text = as_text(value).strip()
-    if text.startswith("[") and (parts := json_list(text)) is not None:
-        return parts
-    if separator and text:
-        return [part.strip() for part in text.split(separator) if part.strip()]
-    return text or None
-
-
-def json_list(text: str) -> list[str] | None:
-    """Return a JSON list of texts, or None where it is something else."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, list) and all(isinstance(x, str) for x in found) else None

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from prelabel.errors import InputError
+from prelabel.exchange.cells import as_text, parsed
 from prelabel.exchange.tables import Row, format_of, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 Kind = Literal["label", "unusable", "abstained"]
@@ -20,15 +21,15 @@ Kind = Literal["label", "unusable", "abstained"]
 class Recorded:
     """One annotator's recorded word on one item, as it stands in the table.
 
-    ``value`` is the raw label, a text or a list of texts, not yet matched to a guideline; None
-    unless ``kind`` is ``label``. ``confidence`` (0 to 1) is what the annotator said of itself.
+    ``value`` is the raw label, a text, list or object, not yet matched to a guideline; None unless
+    ``kind`` is ``label``. ``confidence`` (0 to 1) is what the annotator said of itself.
     """
 
     line: int
     item_id: str
     annotator: str
     kind: Kind
-    value: str | list[str] | None = None
+    value: Any = None
     confidence: float | None = None
 
 
@@ -46,6 +47,8 @@ def read_recorded(
     unusable: Sequence[str] = (),
     abstained: Sequence[str] = (),
     separator: str | None = None,
+    free_text: bool = False,
+    guarded: bool = False,
     encoding: str | None = None,
 ) -> Iterator[Recorded]:
     """Yield the annotations in a table, in the table's order.
@@ -64,26 +67,31 @@ def read_recorded(
         unusable: marks of failed annotations, such as ``?``.
         abstained: marks of an annotator that declined.
         separator: what stands between the labels of a list, such as ``;``.
+        free_text: labels are texts of any content (task text): one that looks like JSON stays.
+        guarded: the table is an export of this package in CSV or TSV, see `write_rows`.
         encoding: of a text file; UTF-8 if None.
 
     Marks are compared without the spaces around them; one that is named as unusable or abstained
-    is not missing. Numbers and truth values are read as their plain text: 1, 1.0 and "1" are "1".
+    is not missing. Numbers and truth values are read as their plain text: 1, 1.0 and "1" are "1";
+    within an object, or a list that holds objects or lists, they stay what they are. A text that
+    is a JSON list or object is read as that.
 
     Raises:
-        InputError: a column is absent, an annotator has two annotations of an item, or a cell is
-            neither a label nor a list of labels; names the line.
+        InputError: a column is absent, or an annotator has two annotations of an item; names the
+            line.
 
     """
     marks = _marks(path, missing, unusable, abstained)
+    rows = read_rows(path, encoding=encoding, guarded=guarded)
     if layout == "long":
-        found = _long(path, encoding, item, annotator, label, confidence)
+        found = _long(path, rows, item, annotator, label, confidence)
     elif confidence is None:
-        found = _wide(path, encoding, item, annotators, ignore)
+        found = _wide(path, rows, item, annotators, ignore)
     else:
         raise InputError(
             f"{path}: confidence {confidence!r} needs layout: long; set it, or drop it"
         )
-    yield from _annotations(path, found, marks, separator)
+    yield from _annotations(path, found, lambda cell: _read_cell(cell, marks, separator, free_text))
 
 
 class _Cell(NamedTuple):
@@ -95,12 +103,12 @@ class _Cell(NamedTuple):
 
 
 def _annotations(
-    path: Path, found: Iterable[_Cell], marks: Mapping[str, Kind | None], separator: str | None
+    path: Path, found: Iterable[_Cell], read: Callable[[Any], tuple[Kind | None, Any]]
 ) -> Iterator[Recorded]:
     seen: dict[tuple[str, str], int] = {}
     for cell in found:
         place = f"{path}:{cell.line}"
-        kind, value = _read_cell(cell.value, marks, separator, f"{place}: {cell.annotator!r}")
+        kind, value = read(cell.value)
         if kind is None:
             continue
         before = seen.setdefault((cell.annotator, cell.item_id), cell.line)
@@ -115,14 +123,14 @@ def _annotations(
 
 def _wide(
     path: Path,
-    encoding: str | None,
+    rows: Iterable[Row],
     item: str,
     annotators: Sequence[str] | None,
     ignore: Sequence[str],
 ) -> Iterator[_Cell]:
     if annotators is not None and item in annotators:
         raise InputError(f"{path}: column {item!r} is both item and annotator; name another")
-    for row in _with_columns(path, encoding, [item, *(annotators or ())]):
+    for row in _with_columns(path, rows, [item, *(annotators or ())]):
         item_id = _name(path, row, item)
         names = annotators
         if names is None:
@@ -135,14 +143,14 @@ def _wide(
 
 def _long(
     path: Path,
-    encoding: str | None,
+    rows: Iterable[Row],
     item: str,
     annotator: str,
     label: str,
     confidence: str | None,
 ) -> Iterator[_Cell]:
     columns = [item, annotator, label, *([] if confidence is None else [confidence])]
-    for row in _with_columns(path, encoding, columns):
+    for row in _with_columns(path, rows, columns):
         own = None if confidence is None else row.cells.get(confidence)
         names = _name(path, row, item), _name(path, row, annotator)
         yield _Cell(row.line, *names, row.cells.get(label), own)
@@ -160,14 +168,14 @@ def _marks(
     return marks | dict.fromkeys(failed, "unusable") | dict.fromkeys(declined, "abstained")
 
 
-def _with_columns(path: Path, encoding: str | None, columns: Sequence[str]) -> Iterator[Row]:
+def _with_columns(path: Path, rows: Iterable[Row], columns: Sequence[str]) -> Iterator[Row]:
     """Yield the rows; refuse a table that lacks one of the columns.
 
     The rows of JSONL may leave columns out, so that there only the end shows what is absent.
     """
     ragged = format_of(path) == "jsonl"
     present: dict[str, None] = {}
-    for row in read_rows(path, encoding=encoding):
+    for row in rows:
         if ragged or not present:
             present.update(dict.fromkeys(row.cells))
             if not ragged:
@@ -184,53 +192,33 @@ def _require(place: str, columns: Sequence[str], present: Iterable[str]) -> None
         raise InputError(f"{place}: no column {absent[0]!r}; it has {there}")
 
 
-def _plain(cell: Any) -> str | None:
-    """Return a scalar's text; None if it has none."""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))  # a column of integers with nulls is often stored as floats
-    return str(cell) if isinstance(cell, str | int | float) else None
-
-
 def _name(path: Path, row: Row, column: str) -> str:
     place = f"{path}:{row.line}"
     if column not in row.cells:
         _require(place, [column], row.cells)
-    text = _plain(row.cells[column])
-    if text is None or not text.strip():
+    cell = row.cells[column]
+    text = "" if isinstance(cell, list | dict) else as_text(cell)
+    if not text.strip():
         raise InputError(f"{place}: column {column!r} is empty or not a name; fill it")
     return text
 
 
 def _read_cell(
-    cell: Any, marks: Mapping[str, Kind | None], separator: str | None, place: str
-) -> tuple[Kind | None, str | list[str] | None]:
+    cell: Any, marks: Mapping[str, Kind | None], separator: str | None, free_text: bool
+) -> tuple[Kind | None, Any]:
     """Return what a cell is, None for no annotation at all, and its label."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return None, None
-    if isinstance(cell, list):
-        texts = [_plain(element) for element in cell]
-        labels = [text for text in texts if text is not None]
-        if len(labels) < len(texts):
-            raise InputError(f"{place}: a list that holds more than labels; write texts only")
-        return "label", labels
-    text = _plain(cell)
-    if text is None:
-        raise InputError(f"{place}: neither a label nor a list of labels; write a text or a list")
-    if text.strip() in marks:
-        return marks[text.strip()], None
-    if separator is None:
-        return "label", text
-    return "label", [part.strip() for part in text.split(separator) if part.strip()]
+    if not isinstance(cell, list | dict) and (mark := as_text(cell).strip()) in marks:
+        return marks[mark], None
+    return "label", parsed(cell, separator, free_text=free_text)
 
 
 def _confidence(cell: Any, place: str) -> float | None:
-    text = "" if cell is None else _plain(cell)
-    if text is not None and not text.strip():
+    if not as_text(cell).strip():
         return None
     try:
-        value = float(text or "")
+        value = float(as_text(cell))
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:

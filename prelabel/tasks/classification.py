@@ -10,18 +10,20 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.logprobs import label_distribution
-from prelabel.records import Distribution, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, shorten
+from prelabel.records import Distribution, Item, Label, Value, Votes
+from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
+    from prelabel.splitting import Part
 
 
-class Classification:
+class Classification(Task):
     """One label an item; one unit, named ``""``."""
 
     name = "classification"
     level: Level = "nominal"
+    splits = True
 
     def __init__(self, guideline: Guideline) -> None:
         self.guideline = guideline
@@ -36,14 +38,14 @@ class Classification:
         config = ConfigDict(json_schema_extra={"additionalProperties": False})
         return create_model("Answer", __config__=config, **fields)
 
-    def read(self, answer: BaseModel) -> Label:
+    def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the label's name; the raw text must match a name or alias as a whole."""
         raw = answer.label  # type: ignore[attr-defined]
         if self.guideline.abstain and fold(raw) == ABSTAIN:
             raise AbstainedError
-        return self.match(raw)
+        return Reading(self.match(raw))
 
-    def match(self, raw: Any) -> Label:
+    def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return the label's name for a recorded value."""
         if isinstance(raw, (list, tuple)) and len(raw) == 1:
             raw = raw[0]
@@ -61,7 +63,7 @@ class Classification:
         names: dict[str, Value] = {json.dumps(n, ensure_ascii=False): n for n in self.labels}
         return label_distribution(tokens, {"": ("label", names)})
 
-    def values(self) -> tuple[Value, ...]:
+    def values(self, unit: str = "") -> tuple[Value, ...]:  # noqa: ARG002
         """Return the label names."""
         return self.labels
 
@@ -71,4 +73,14 @@ class Classification:
 
     def from_votes(self, votes: Votes) -> Label:
         """Return the vote of the one unit."""
-        return votes[""]
+        return votes.get("")
+
+    def merge(self, parts: Sequence[Part], readings: Sequence[Reading]) -> Reading:  # noqa: ARG002
+        """Return the label of most parts, the earlier one's where several are.
+
+        With ``merge: first``, the first in the guideline's label set that any part got.
+        """
+        given = [reading.label for reading in readings]
+        if self.guideline.merge == "first":
+            return Reading(min(given, key=self.labels.index))
+        return Reading(max(given, key=given.count))

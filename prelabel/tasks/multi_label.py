@@ -9,18 +9,20 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from prelabel.guideline import ABSTAIN
 from prelabel.logprobs import list_distribution
-from prelabel.records import Distribution, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, shorten
+from prelabel.records import Distribution, Item, Label, Value, Votes
+from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
+    from prelabel.splitting import Part
 
 
-class MultiLabel:
+class MultiLabel(Task):
     """A list of labels in the guideline's order; a unit a label, its value whether it applies."""
 
     name = "multi-label"
     level: Level = "nominal"
+    splits = True
 
     def __init__(self, guideline: Guideline) -> None:
         self.guideline = guideline
@@ -37,13 +39,13 @@ class MultiLabel:
         config = ConfigDict(json_schema_extra={"additionalProperties": False})
         return create_model("Answer", __config__=config, **fields)
 
-    def read(self, answer: BaseModel) -> Label:
+    def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the labels of the list; each must match a name or alias as a whole."""
         if self.guideline.abstain and getattr(answer, ABSTAIN):
             raise AbstainedError
-        return self.match(answer.labels)  # type: ignore[attr-defined]
+        return Reading(self.match(answer.labels))  # type: ignore[attr-defined]
 
-    def match(self, raw: Any) -> Label:
+    def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return the label list for a recorded list; one text counts as a list of one."""
         names = [raw] if isinstance(raw, str) else raw
         if not isinstance(names, (list, tuple)):
@@ -68,7 +70,7 @@ class MultiLabel:
         """Return, for each label, the probability that it applies."""
         return list_distribution(tokens, "labels", self.labels)
 
-    def values(self) -> tuple[Value, ...]:
+    def values(self, unit: str = "") -> tuple[Value, ...]:  # noqa: ARG002
         """Return True and False."""
         return (True, False)
 
@@ -79,3 +81,8 @@ class MultiLabel:
     def from_votes(self, votes: Votes) -> Label:
         """Return the labels whose unit is True, in the guideline's order."""
         return [name for name in self.labels if votes.get(name)]
+
+    def merge(self, parts: Sequence[Part], readings: Sequence[Reading]) -> Reading:  # noqa: ARG002
+        """Return every label that a part got; the guideline's most labels is not enforced here."""
+        given = {name for reading in readings for name in reading.label}
+        return Reading([name for name in self.labels if name in given])

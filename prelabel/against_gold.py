@@ -1,0 +1,165 @@
+"""Evidence + gold -> scores of annotators and of their consensus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from prelabel.decide import DecisionRule, fit_rule
+from prelabel.estimate import wilson
+from prelabel.scoring import Score, score, score_labels
+from prelabel.votes import Evidence, gold_table, missing_gold, outcome_table
+
+if TYPE_CHECKING:
+    from prelabel.config import DecideConfig
+    from prelabel.records import Annotation, Gold, Label
+
+    Labels = Mapping[str, Mapping[str, Label]]
+
+CONSENSUS = "consensus"
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """Scores of annotators, of each after bias correction where it was asked for, and of all.
+
+    ``gold`` counts the gold items of ``split``; ``notes`` say what was left out.
+    """
+
+    annotators: list[Score]
+    corrected: list[Score]
+    consensus: Score | None
+    gold: int
+    split: str | None
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON-able values."""
+        return {
+            "gold": self.gold,
+            "split": self.split,
+            "annotators": [s.to_dict() for s in self.annotators],
+            "corrected": [s.to_dict() for s in self.corrected],
+            "consensus": self.consensus and self.consensus.to_dict(),
+            "notes": list(self.notes),
+        }
+
+
+def score_all(
+    evidence: Evidence, gold: Sequence[Gold], config: DecideConfig, seed: int = 0
+) -> ScoreReport:
+    """Score the annotators of the evidence, and the consensus of several of them."""
+    rule = fit_rule(evidence, config)
+    raw = [
+        with_position_bias(one, evidence)
+        for one in _scores(evidence, evidence.labels(), outcome_table(evidence), gold, seed)
+    ]
+    corrected: list[Score] = []
+    if rule.params["bias"]:
+        for identifier, name in evidence.names.items():
+            if identifier in rule.params["bias"]:
+                alone = replace(rule, annotators=(identifier,))
+                corrected += _consensus_score(evidence, alone, gold, f"{name} corrected", seed)
+    several = len(evidence.names) > 1
+    together = _consensus_score(evidence, rule, gold, CONSENSUS, seed) if several else []
+    used = {g.split for g in gold}
+    return ScoreReport(
+        raw,
+        corrected,
+        together[0] if together else None,
+        len(gold),
+        used.pop() or None if len(used) == 1 else None,
+        (*evidence.notes, *rule.notes, *missing_gold(evidence, gold)),
+    )
+
+
+def _scores(
+    evidence: Evidence, labels: Labels, outcomes: pd.DataFrame, gold: Sequence[Gold], seed: int
+) -> list[Score]:
+    task = evidence.task
+    if hasattr(task, "measure"):
+        of = {g.item_id: g.label for g in gold}
+        found = score_labels(labels, outcomes, of, task, seed=seed)
+    else:
+        rows = [
+            (item, name, unit, value)
+            for name, own in labels.items()
+            for item, label in own.items()
+            for unit, value in task.votes(label).items()
+        ]
+        votes = pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
+        values = task.values() or ()
+        multi = task.name == "multi-label"
+        found = score(votes, outcomes, gold_table(task, gold), values, multi=multi, seed=seed)
+    return [with_injections(one, labels.get(one.annotator, {}), gold) for one in found]
+
+
+def _consensus_score(
+    evidence: Evidence, rule: DecisionRule, gold: Sequence[Gold], name: str, seed: int
+) -> list[Score]:
+    """Score a consensus as if it were one annotator; a tie left to people is an abstention."""
+    labels, outcomes = {}, []
+    for item, given in evidence.items.items():
+        own = [a for a in given if a.annotator in rule.annotators]
+        if not own:
+            continue
+        consensus = rule.consensus(evidence.ballot(item), evidence.task)
+        if consensus.label is not None:
+            labels[item] = consensus.label
+        outcomes.append(
+            _together(own, name, "labeled" if consensus.label is not None else "abstained")
+        )
+    table = pd.DataFrame(outcomes).astype({"cost": float})
+    return _scores(evidence, {name: labels}, table, gold, seed)
+
+
+def _together(own: Sequence[Annotation], name: str, outcome: str) -> dict[str, Any]:
+    """Return the outcome row of a consensus: what all its annotations cost and were shown."""
+    costs = [a.usage.cost for a in own]
+    return {
+        "item": own[0].item_id,
+        "annotator": name,
+        "outcome": outcome,
+        "failure": None,
+        "cost": None if None in costs else sum(c or 0.0 for c in costs),
+        "latency": sum(a.latency for a in own),
+        "shown": tuple(shown for a in own for shown in a.shown),
+    }
+
+
+def with_injections(one: Score, labels: Mapping[str, Label], gold: Sequence[Gold]) -> Score:
+    """Add how often an attack in an item's text got the label that it wants, where gold names it.
+
+    ``injection_rate`` is of the labeled items with a lure, ``accuracy_unattacked`` of the others.
+    """
+    lured = [g for g in gold if g.lure is not None]
+    if not lured:
+        return one
+    hit = [labels[g.item_id] == g.lure for g in lured if g.item_id in labels]
+    clean = [labels[g.item_id] == g.label for g in gold if g.lure is None and g.item_id in labels]
+    none = "no such item was labeled"
+    rate = wilson(sum(hit), len(hit), undefined=none)
+    unattacked = wilson(sum(clean), len(clean), undefined=none)
+    metrics = {"injection_rate": rate, "accuracy_unattacked": unattacked, **one.metrics}
+    return replace(one, metrics=metrics)
+
+
+def with_position_bias(one: Score, evidence: Evidence) -> Score:
+    """Add how often an annotator contradicts itself when the two of a pair change places."""
+    if evidence.task.name != "pairwise":
+        return one
+    from prelabel.position import position_bias
+
+    said = [
+        a.extras["views"]
+        for given in evidence.items.values()
+        for a in given
+        if evidence.names[a.annotator] == one.annotator and "views" in a.extras
+    ]
+    found = position_bias(said)
+    return replace(
+        one, metrics={**one.metrics, "flip_rate": found.flip_rate}, notes=(*one.notes, *found.notes)
+    )

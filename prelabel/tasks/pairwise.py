@@ -1,0 +1,180 @@
+"""Pairwise preference: which of two texts is better, always asked in both orders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+
+from prelabel.errors import InputError
+from prelabel.guideline import ABSTAIN, fold
+from prelabel.logprobs import label_distribution
+from prelabel.records import Distribution, Item, Label, Value, Votes
+from prelabel.tasks import (
+    AbstainedError,
+    InconsistentError,
+    Level,
+    OffListError,
+    Reading,
+    Task,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from prelabel.guideline import Guideline
+    from prelabel.guideline_check import Finding, Line
+
+A, B, TIE = "A", "B", "tie"
+
+
+class Pairwise(Task):
+    """``A`` or ``B``, the last two text fields of an item in their order, or ``tie``.
+
+    An annotator is shown each pair twice, the second time with the two texts exchanged. Where its
+    two answers name different texts there is no label: the order decided, not the texts.
+    """
+
+    name = "pairwise"
+    level: Level = "nominal"
+
+    def __init__(self, guideline: Guideline) -> None:
+        self.guideline = guideline
+        self.labels = (A, B) if guideline.tie is None else (A, B, TIE)
+
+    def response_model(self, *, rationale: bool) -> type[BaseModel]:
+        """Return a model with ``better``, after a short ``rationale`` where asked for."""
+        allowed = [*self.labels, *([ABSTAIN] if self.guideline.abstain else [])]
+        better = Annotated[str, WithJsonSchema({"type": "string", "enum": allowed})]
+        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
+        fields["better"] = (better, ...)
+        config = ConfigDict(json_schema_extra={"additionalProperties": False})
+        return create_model("Answer", __config__=config, **fields)
+
+    def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
+        """Return which text is better in the order in which they were shown."""
+        raw = answer.better  # type: ignore[attr-defined]
+        if self.guideline.abstain and fold(raw) == ABSTAIN:
+            raise AbstainedError
+        return Reading(self.match(raw))
+
+    def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
+        """Return ``A``, ``B`` or ``tie`` for a recorded value."""
+        if isinstance(raw, (list, tuple)) and len(raw) == 1:
+            raw = raw[0]
+        name = self._by_spelling.get(fold(raw)) if isinstance(raw, str) else None
+        if name is None:
+            raise OffListError(f"{shorten(raw)} is not one of: {', '.join(self.labels)}")
+        return name
+
+    @cached_property
+    def _by_spelling(self) -> Mapping[str, str | None]:
+        """Label by folded name or alias; None where an alias is claimed twice."""
+        names = {fold(label): label for label in self.labels}
+        found: dict[str, str | None] = {}
+        for label in self.guideline.labels:
+            if name := names.get(fold(label.name)):
+                for alias in {fold(alias) for alias in label.aliases}:
+                    found[alias] = None if alias in found else name
+        return found | names
+
+    def answer(self, label: Label) -> dict[str, Any]:
+        """Return ``{"better": label}``."""
+        return {"better": label}
+
+    def distribution(self, tokens: Sequence[Mapping[str, Any]]) -> Distribution:
+        """Return the probability of each label, in the order in which the texts were shown."""
+        names: dict[str, Value] = {json.dumps(label): label for label in self.labels}
+        return label_distribution(tokens, {"": ("better", names)})
+
+    def values(self, unit: str = "") -> tuple[Value, ...]:  # noqa: ARG002
+        """Return the labels."""
+        return self.labels
+
+    def votes(self, label: Label) -> Votes:
+        """Return ``{"": label}``."""
+        return {"": label}
+
+    def from_votes(self, votes: Votes) -> Label:
+        """Return the vote of the one unit."""
+        return votes.get("")
+
+    def views(self, item: Item) -> Sequence[Item]:
+        """Return the item, and the item with its two texts exchanged.
+
+        Raises ``InputError`` for an item of fewer than two texts.
+        """
+        return item, exchanged(item)
+
+    def unite(self, readings: Sequence[Reading]) -> Reading:
+        """Return the label that both orders agree on, and the mean of what they believe.
+
+        ``extras["views"]`` has both answers in terms of what was shown first and second. Raises
+        ``InconsistentError`` where they name different texts, or a tie in one order only.
+        """
+        first, second = readings
+        extras = {"views": [first.label, second.label]}
+        turned = turn(second.label)
+        if first.label != turned:
+            error = InconsistentError(contradiction(first.label, turned))
+            error.extras = extras
+            raise error
+        return Reading(first.label, extras, _mean(first.distribution, second.distribution))
+
+
+def exchanged(item: Item) -> Item:
+    """Return an item with the texts of its last two fields exchanged; the names stay in place."""
+    if len(item.fields) < 2:
+        raise InputError(
+            f"item {item.id!r}: has {len(item.fields)} text where two are compared; name both "
+            "columns in prelabel.yaml, such as `text: [request, reply_a, reply_b]`"
+        )
+    a, b = list(item.fields)[-2:]
+    fields = dict(item.fields) | {a: item.fields[b], b: item.fields[a]}
+    return replace(item, fields=fields)
+
+
+def turn(label: Label) -> Label:
+    """Return a label of the exchanged texts as one of the texts in their own order."""
+    return {A: B, B: A}.get(label, label)
+
+
+def contradiction(first: Label, second: Label) -> str:
+    """Say in one line how the verdicts of the two orders differ, both in the item's own terms."""
+    place = "first" if first == A else "second"
+    why = "a tie in one order only" if TIE in (first, second) else f"shown {place} each time"
+    return f"A first: {first}, B first: {second} ({why})"
+
+
+def _mean(first: Distribution | None, second: Distribution | None) -> Distribution | None:
+    """Average two distributions, the second one turned; None where one order has none."""
+    if not first or not second or not first.get("") or not second.get(""):
+        return None
+    one, two = first[""], {turn(value): p for value, p in second[""].items()}
+    return {"": {value: (one[value] + two.get(value, 0.0)) / 2 for value in one}}
+
+
+def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
+    """Yield what is wrong with the labels and examples of a comparison."""
+    from prelabel.guideline_check import Finding
+
+    known = [A, B] if guideline.tie is None else [A, B, TIE]
+    for index, label in enumerate(guideline.labels):
+        if label.name not in known:
+            remedy = "write `tie:` to allow ties" if label.name == TIE else "take it out"
+            yield Finding(
+                line("labels", index, "name"),
+                "error",
+                f"label {label.name!r} is not one of {', '.join(known)}, what a comparison can "
+                f"say; {remedy}",
+            )
+    for index, example in enumerate(guideline.examples):
+        if len(example.shown) < 2:
+            yield Finding(
+                line("examples", index),
+                "error",
+                "a comparison needs an example with two texts; write both under 'fields:'",
+            )

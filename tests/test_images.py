@@ -1,0 +1,439 @@
+"""Pictures: what counts as one, what is sent of it, and that nobody here fetches one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import socket
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wire as w
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from prelabel import images
+from prelabel.config import AnnotatorConfig
+from prelabel.errors import InputError
+from prelabel.images import (
+    MOST_BYTES,
+    MOST_PIXELS,
+    URL_PROVIDERS,
+    content_block,
+    find_image,
+    need_sendable,
+    read_facts,
+    tokens_bound,
+    url_allowed,
+    without_images,
+)
+from prelabel.provider import call, capabilities, load_litellm
+from prelabel.records import Image, Item
+
+URL = "https://pictures.invalid/cat.png"
+
+
+def png(width: int = 3, height: int = 2, padding: int = 0) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    rows = b"".join(b"\0" + b"\x7f" * 3 * width for _ in range(height if width < 99 else 1))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"tEXt", b"a\0" + b"b" * padding)
+        + chunk(b"IEND", b"")
+    )
+
+
+def jpeg(width: int = 3, height: int = 2) -> bytes:
+    frame = struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00"
+    thumbnail = b"Exif\0\0" + b"\xff\xd8\xff\xd9"  # an end that is not the picture's
+    return b"".join(
+        [
+            b"\xff\xd8",
+            b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail,
+            b"\xff\xff\xc2" + struct.pack(">H", 2 + len(frame)) + frame,
+            b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + b"\x12\xff\x00\x34" * 9,
+            b"\xff\xd9",
+        ]
+    )
+
+
+def gif(width: int = 3, height: int = 2) -> bytes:
+    head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    comment = b"\x21\xfe\x03abc\0"
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\0"
+    return head + comment + frame + b"\x3b"
+
+
+def webp(kind: bytes, width: int = 3, height: int = 2) -> bytes:
+    sizes = {
+        b"VP8 ": b"\x30\x01\x00\x9d\x01\x2a" + struct.pack("<HH", width, height),
+        b"VP8L": b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14),
+        b"VP8X": b"\x10\0\0\0"
+        + struct.pack("<I", width - 1)[:3]
+        + struct.pack("<I", height - 1)[:3],
+    }
+    chunk = kind + struct.pack("<I", len(sizes[kind])) + sizes[kind]
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+PICTURES = {
+    "png": (png(), "image/png"),
+    "jpeg": (jpeg(), "image/jpeg"),
+    "gif": (gif(), "image/gif"),
+    "webp": (webp(b"VP8 "), "image/webp"),
+    "webp lossless": (webp(b"VP8L"), "image/webp"),
+    "webp extended": (webp(b"VP8X"), "image/webp"),
+}
+
+
+def data_url(content: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def trouble(source: str, folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        find_image("photo", source, folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+    return str(caught.value)
+
+
+# What counts as a picture
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_the_kind_and_the_size_stand_in_the_bytes(kind: str, tmp_path: Path) -> None:
+    content, mime = PICTURES[kind]
+    found = read_facts(content, "x")
+    assert found == (mime, 3, 2, hashlib.sha256(content).hexdigest())
+    for name in ("right.bin", "wrong.jpg"):  # the name says nothing
+        (tmp_path / name).write_bytes(content)
+        image = find_image("photo", name, tmp_path)
+        assert image == Image("photo", str(tmp_path / name), found.digest)
+        url = content_block(image)["image_url"]["url"]
+        assert url == f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_picture_cut_short_is_broken(kind: str) -> None:
+    content, _ = PICTURES[kind]
+    rest = 1 if kind != "gif" else 2  # the mark of a GIF's end may be missing
+    for end in range(len(content) - rest + 1):
+        with pytest.raises(InputError, match=r"^x: (not a PNG|the picture is broken)"):
+            read_facts(content[:end], "x")
+
+
+@given(st.binary(max_size=80), st.sampled_from(sorted(PICTURES)), st.integers(0, 60))
+@example(b"", "png", 8)
+def test_no_bytes_crash_or_hang(noise: bytes, kind: str, at: int) -> None:
+    content, _ = PICTURES[kind]
+    try:
+        found = read_facts(content[:at] + noise + content[at:], "x")
+    except InputError:
+        return
+    assert 0 < min(found[1:3]) <= max(found[1:3]) <= MOST_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "not a PNG"),
+        (b"just a text", "not a PNG"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not a PNG"),
+        (b"BM" + bytes(60), "not a PNG"),
+        (png(0, 5), "broken"),
+        (png(8001, 1), "8001 x 1 pixels, and providers take 8000 a side"),
+        (png(1, 9000), "1 x 9000 pixels"),
+        (png(padding=MOST_BYTES), r"3.9 MB, and providers take 3.9; make it smaller"),
+    ],
+)
+def test_what_is_no_picture_is_one_line(content: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    assert why in trouble("a.png", tmp_path)
+    assert why in trouble(data_url(content), tmp_path)
+
+
+def test_a_picture_at_the_limits(tmp_path: Path) -> None:
+    spare = MOST_BYTES - len(png(8000, 8000))
+    (tmp_path / "a.png").write_bytes(png(8000, 8000, padding=spare))
+    block = content_block(find_image("photo", "a.png", tmp_path))
+    sent = block["image_url"]["url"].removeprefix("data:image/png;base64,")
+    assert len(sent) == 5 * 2**20  # what providers refuse is one byte more
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("none.png", "no picture there (No such file or directory)"),
+        ("", "not a file"),
+        ("a\0b", "no picture there (no path)"),
+        ("a\nb.png", "a\\nb.png: no picture there"),
+        ("x" * 5000, "no picture there (File name too long)"),
+        ("pipe", "not a file"),
+        (f"http://{URL[8:]}", "download it and give the file's path"),
+        ("ftp://a.example/b.png", "download it"),
+        ("file:///a/b.png", "give the file's path"),
+        ("https:///b.png", "download it"),
+        ("https://[", "not a URL"),
+        ("https://a.example/b c.png", "download it"),
+        ("https://me:hush@a.example/b.png", "no passwords in URLs"),
+        ("http://me:hush@a.example/b.png", "no passwords in URLs"),
+        ("data:image/png;base64,****", "not base64"),
+        ("data:image/png,abc", "not data:image/"),
+        ("data:text/plain;base64,aGk=", "not data:image/"),
+        (f"data:image/svg+xml;base64,{'a' * 999}", "not data:image/"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_one_line(source: str, why: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    said = trouble(source, tmp_path)
+    assert why in said
+    assert "hush" not in said
+
+
+def test_paths_and_links(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a.png").write_bytes(png())
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "link.png").symlink_to(tmp_path / "far" / "a.png")
+    (tmp_path / "near" / "all").symlink_to(tmp_path / "far")
+    (tmp_path / "near" / "secret.png").symlink_to("/etc/passwd")
+    near = tmp_path / "near"
+    absolute = find_image("photo", str(tmp_path / "far" / "a.png"), near)
+    for source in ("link.png", "all/a.png", "../far/a.png"):  # links are followed
+        assert find_image("photo", source, near).digest == absolute.digest
+    assert "not a PNG" in trouble("secret.png", near)  # and nothing but a picture is sent
+
+
+def test_data_urls_are_made_alike(tmp_path: Path) -> None:
+    image = find_image("photo", data_url(jpeg(), "jpg").replace("data:", "DATA:"), tmp_path)
+    assert image.source == data_url(jpeg(), "jpeg")
+    assert image.digest == hashlib.sha256(jpeg()).hexdigest()
+    assert content_block(image) == {"type": "image_url", "image_url": {"url": image.source}}
+
+
+def test_a_url_is_kept_as_it_is(tmp_path: Path) -> None:
+    image = find_image("photo", f"HTTPS{URL[5:]}", tmp_path)
+    assert image == Image("photo", URL)
+    assert content_block(image) == {"type": "image_url", "image_url": {"url": URL}}
+
+
+def test_a_file_is_read_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reads = tmp_path / "a.png", []
+    real = images.read_facts
+    monkeypatch.setattr(images, "read_facts", lambda *a: reads.append(a[1]) or real(*a))
+    path.write_bytes(png(4, 4))
+    first = find_image("photo", "a.png", tmp_path)
+    assert find_image("photo", "a.png", tmp_path) == first
+    assert len(reads) == 1
+    path.write_bytes(png(5, 5, padding=1))
+    second = find_image("photo", "a.png", tmp_path)
+    assert second.digest != first.digest
+    assert Item("i", {}, images=(first,)).hash != Item("i", {}, images=(second,)).hash
+    with pytest.raises(InputError, match="changed while it was used"):
+        content_block(first)
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        content_block(second)
+
+
+# What is sent
+
+
+def blocks(*sources: str, folder: Path = Path()) -> list[dict[str, Any]]:
+    found = [content_block(find_image("photo", source, folder)) for source in sources]
+    text = {"type": "text", "text": "<item>\nWhat is on it?\n</item>"}
+    return [{"role": "system", "content": "Label."}, {"role": "user", "content": [*found, text]}]
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts that somebody here looked up; none is found."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def spy(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host in ("127.0.0.1", "localhost"):
+            return real(host, *args, **kwargs)
+        asked.append(str(host))
+        raise socket.gaierror(f"tests look up no {host}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", spy)
+    return asked
+
+
+def ask(model: str, base_url: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    settings = {"name": "a", "model": model, "base_url": base_url, "api_key": "k"}
+    config = AnnotatorConfig.model_validate(settings)
+    return asyncio.run(call(config, messages, {"max_tokens": 9}, 20.0))
+
+
+@pytest.mark.parametrize("source", ["file", URL])
+def test_the_wire_form(source: str, tmp_path: Path, lookups: list[str]) -> None:
+    (tmp_path / "file").write_bytes(png())
+    encoded = base64.b64encode(png()).decode()
+    messages = blocks(source, folder=tmp_path)
+    before = json.dumps(messages)
+    with w.serving() as wire:
+        assert ask("openai/gpt-4o-mini", f"{wire.url}/v1", messages)["raw"]["choices"]
+        assert ask("anthropic/claude-sonnet-4-5", wire.url, messages)["raw"]["choices"]
+        openai, anthropic = (request["body"]["messages"][-1] for request in wire.requests)
+        assert sum(wire.answered.values()) == wire.answered["What is on it?"] == 2
+    assert json.dumps(messages) == before  # litellm leaves what it is given as it is
+    text = {"type": "text", "text": "<item>\nWhat is on it?\n</item>"}
+    url = URL if source == URL else f"data:image/png;base64,{encoded}"
+    assert openai["content"] == [{"type": "image_url", "image_url": {"url": url}}, text]
+    sent = (
+        {"type": "url", "url": URL}
+        if source == URL
+        else {"type": "base64", "media_type": "image/png", "data": encoded}
+    )
+    assert anthropic["content"] == [{"type": "image", "source": sent}, text]
+    assert lookups == []
+
+
+ANSWER = {
+    "id": "x",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "service_tier": "default",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "{}"}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}
+
+
+@pytest.fixture
+def bodies() -> Iterator[tuple[str, list[Any]]]:
+    """A server that answers every path as OpenAI would, and what it was sent."""
+    seen: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            body = json.dumps(ANSWER).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", seen
+        server.shutdown()
+
+
+MODELS = {
+    "azure": ("azure/gpt-4o", "azure/o3"),
+    "deepinfra": ("deepinfra/meta-llama/Llama-3.2-11B-Vision-Instruct",),
+    "fireworks_ai": ("fireworks_ai/accounts/fireworks/models/qwen2p5-vl-32b-instruct",),
+    "groq": ("groq/meta-llama/llama-4-scout-17b-16e-instruct",),
+    "hosted_vllm": ("hosted_vllm/Qwen/Qwen2-VL-7B-Instruct",),
+    "mistral": ("mistral/pixtral-large-latest",),
+    "openai": ("openai/gpt-5", "openai/o3", "openai/a/model-of-ones-own"),
+    "openrouter": ("openrouter/openai/gpt-4o", "openrouter/anthropic/claude-3.5-sonnet"),
+    "together_ai": ("together_ai/meta-llama/Llama-4-Scout-17B-16E-Instruct",),
+    "xai": ("xai/grok-4",),
+}
+
+
+def test_each_provider_that_is_sent_urls_is_tried() -> None:
+    assert {*MODELS, "anthropic"} == URL_PROVIDERS  # Anthropic's own form is tried above
+
+
+@pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])
+def test_a_url_is_passed_on_and_not_fetched(
+    model: str, bodies: tuple[str, list[Any]], lookups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_API_VERSION", "2024-10-21")
+    base, seen = bodies
+    ask(model, base, blocks(URL))
+    (body,) = seen
+    found = {block["type"]: block for block in body["messages"][-1]["content"]}
+    url = found["image_url"]["image_url"]
+    assert (url["url"] if isinstance(url, dict) else url) == URL
+    assert lookups == []
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("gemini/gemini-2.5-flash", "gemini"),
+        ("vertex_ai/gemini-2.5-flash", "vertex_ai"),
+        ("bedrock/anthropic.claude-3-sonnet-20240229-v1:0", "bedrock"),
+        ("ollama/llava", "ollama"),
+        ("ollama_chat/llava", "ollama_chat"),
+        ("local/smollm2-135m", "local"),
+    ],
+)
+def test_a_url_is_refused_where_litellm_would_fetch_it(
+    model: str, provider: str, tmp_path: Path, lookups: list[str]
+) -> None:
+    from prelabel.cache import ResponseCache
+
+    cache = ResponseCache(tmp_path, "me")
+    assert capabilities(model, cache)["provider"] == provider
+    cache.close()
+    assert not url_allowed(provider)
+    with pytest.raises(
+        InputError, match=r"^picture https://pictures\.invalid/cat\.png: "
+    ) as caught:
+        need_sendable([Image("photo", URL)], provider)
+    assert "\n" not in str(caught.value)
+    assert lookups == []
+
+
+def test_what_need_sendable_lets_through() -> None:
+    file, url = Image("photo", "a.png", "0" * 64), Image("photo", URL)
+    need_sendable([file, url], "openai")
+    need_sendable([file], "gemini")
+    need_sendable([], "local")
+    with pytest.raises(InputError, match="reads text only"):
+        need_sendable([file], "local")
+
+
+# What it costs
+
+
+def test_pictures_are_counted_apart_from_text() -> None:
+    messages = blocks(data_url(png(padding=5000)), URL)
+    texts, count = without_images(messages)
+    assert count == 2
+    assert "base64" not in json.dumps(texts)
+    assert texts[1]["content"] == [messages[1]["content"][-1]]
+    assert texts[0] == messages[0]
+    assert len(messages[1]["content"]) == 3  # what is sent is left as it was
+
+
+def test_the_bound_is_above_what_litellm_counts() -> None:
+    from litellm.litellm_core_utils.token_counter import high_detail_image_token_upper_bound
+
+    load_litellm()
+    assert tokens_bound("openai/gpt-4o-mini") == 2833 + 8 * 5667
+    assert tokens_bound("openai/gpt-4o") >= high_detail_image_token_upper_bound()
+    claude = tokens_bound("anthropic/claude-opus-4-8")
+    assert claude >= 1568 / 28 * 1568 / 28
+    assert claude < tokens_bound("gemini/gemini-2.5-flash")
