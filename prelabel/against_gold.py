@@ -151,15 +151,15 @@ def with_position_bias(one: Score, evidence: Evidence) -> Score:
     """Add how often an annotator contradicts itself when the two of a pair change places."""
     if evidence.task.name != "pairwise":
         return one
-    from prelabel.position import position_bias
+    from prelabel.position import position_bias, shown_verdicts
 
-    said = [
-        a.extras["views"]
+    own = (
+        a
         for given in evidence.items.values()
         for a in given
-        if evidence.names[a.annotator] == one.annotator and "views" in a.extras
-    ]
-    found = position_bias(said)
+        if evidence.names[a.annotator] == one.annotator
+    )
+    found = position_bias(shown_verdicts(own))
     return replace(
         one, metrics={**one.metrics, "flip_rate": found.flip_rate}, notes=(*one.notes, *found.notes)
     )

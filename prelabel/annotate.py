@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prelabel.llm import LLM, Answer
 from prelabel.prompts import make_compiler, template_hash
 from prelabel.records import Annotation, FailureKind, Item, Outcome, Usage, content_hash
-from prelabel.tasks import InconsistentError, Reading
+from prelabel.tasks import InconsistentError, OffListError, Reading
 
 if TYPE_CHECKING:
     from prelabel.budget import Budget
@@ -103,12 +103,21 @@ class LLMAnnotator:
                     raise
         if not found:
             raise _NoLabelError("abstained")
-        merged = self.task.merge([part for part, _ in found], [reading for _, reading in found])
+        try:
+            merged = self.task.merge([part for part, _ in found], [reading for _, reading in found])
+        except OffListError as error:
+            said.detail = str(error)
+            raise _NoLabelError("failed", "off_list") from None
         return replace(merged, extras={**merged.extras, "parts": len(parts)}, distribution=None)
 
     async def _part(self, item: Item, said: _Said) -> Reading:
         """Return what the views of an item, or of a part of it, say together."""
-        readings = [await self._ask(view, said) for view in self.task.views(item)]
+        views = self.task.views(item)
+        readings = []
+        for number, view in enumerate(views, 1):
+            readings.append(await self._ask(view, said))
+            if len(views) > 1 and len(said.rationales) == number:
+                said.rationales[-1] = f"{number}. {said.rationales[-1]}"
         try:
             return self.task.unite(readings)
         except InconsistentError as error:

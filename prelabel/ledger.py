@@ -24,6 +24,9 @@ from prelabel.tasks import dump_distribution, load_distribution
 
 VERSION = 2
 
+FINAL = ("inconsistent", "too_long")
+"""Failures that asking again would not change."""
+
 metadata = sa.MetaData()
 
 ABOUT = sa.Table(
@@ -144,14 +147,16 @@ class Ledger:
                 connection.execute(sa.insert(ANNOTATIONS), [_row(a) for a in batch])
 
     def settled(self, annotator: str, guideline_hash: str, batch: Sequence[Item]) -> set[str]:
-        """Return the ids of items in ``batch`` that need no call: labeled, or abstained from.
+        """Return the ids of items in ``batch`` that need no call: labeled, abstained from, final.
 
         The annotator's last word on an item counts, if it was on the item's present text.
         """
         table = ANNOTATIONS.c
         # SQLite takes the other columns from the row that has the maximum
         query = (
-            sa.select(table.item_id, table.item_hash, table.outcome, sa.func.max(table.n))
+            sa.select(
+                table.item_id, table.item_hash, table.outcome, table.failure, sa.func.max(table.n)
+            )
             .where(
                 table.annotator == annotator,
                 table.guideline_hash == guideline_hash,
@@ -161,7 +166,7 @@ class Ledger:
         )
         with self.engine.connect() as connection:
             rows = connection.execute(query)
-            found = {(row[0], row[1]) for row in rows if row[2] != "failed"}
+            found = {(row[0], row[1]) for row in rows if row[2] != "failed" or row[3] in FINAL}
         return {item.id for item in batch if (item.id, item.hash) in found}
 
     def current(self, annotator_ids: Sequence[str], guideline_hash: str) -> Iterator[Annotation]:

@@ -67,14 +67,14 @@ class Compiler:
         """Return the definitions of the labels that are likeliest for an item, if only these."""
         if self.preselector is None:
             return ""
-        chosen = self.preselector.choose("\n".join(item.fields.values()))
+        chosen = self.preselector.definitions("\n".join(item.fields.values()))
         include = self.template.environment.get_template("_candidates.jinja")
-        return include.render(candidates=definitions(self.task.guideline, chosen)).strip() + "\n\n"
+        return include.render(candidates=chosen).strip() + "\n\n"
 
     def _user(
         self, fields: Mapping[str, str], images: Sequence[Image] = (), before: str = ""
     ) -> Message:
-        text = before + render_item(self.template, fields)
+        text = before + render_item(self.template, fields, self.task.guideline)
         if not images:
             return {"role": "user", "content": text}
         from prelabel.images import content_block
@@ -138,12 +138,6 @@ def preselector_of(
     return Preselector(guideline, gold_shots, config.candidates)
 
 
-def definitions(guideline: Guideline, names: Sequence[str]) -> list[LabelDefinition]:
-    """Return the definitions of labels, in the guideline's order."""
-    wanted = set(names)
-    return [label for _, label in paths(guideline.labels) if label.name in wanted]
-
-
 def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
     """Return the guideline's own examples as shots.
 
@@ -196,7 +190,7 @@ def load_template(task: str, prompt: str, folder: Path) -> Template:
     """Load a shipped prompt (``full``, ``brief``) or a file of one's own (``….jinja``).
 
     A template has the blocks ``system`` (sees ``guideline``, ``rationale``, ``show_examples``) and
-    ``item`` (sees ``fields``, ``fence``); it may extend or include the shipped ones.
+    ``item`` (sees ``fields``, ``fence``, ``guideline``); it may extend or include the shipped ones.
     """
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -241,7 +235,7 @@ def from_json(text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -295,9 +289,10 @@ def render_system(template: Template, **values: Any) -> str:
     return render_block(template, "system", values)
 
 
-def render_item(template: Template, fields: Mapping[str, str]) -> str:
+def render_item(template: Template, fields: Mapping[str, str], guideline: Guideline) -> str:
     """Render the fenced item."""
-    return render_block(template, "item", {"fields": fields, "fence": fence(fields.values())})
+    values = {"fields": fields, "fence": fence(fields.values()), "guideline": guideline}
+    return render_block(template, "item", values)
 
 
 def fence(texts: Iterable[str]) -> str:

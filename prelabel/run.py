@@ -259,7 +259,7 @@ async def label_async(
                     "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
                     "run without a budget"
                 )
-    total = sum(1 for _ in project.items(limit))
+    total = sum(len(project.task.views(item)) > 0 for item in project.items(limit))
     if not total:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     with opened(project) as (ledger, cache):

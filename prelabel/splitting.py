@@ -75,11 +75,11 @@ def split_item(
             "use an overlap from 0 to half of characters"
         )
     if field is None:
-        field = max(item.fields, key=lambda name: len(item.fields[name]))
+        field = max(item.fields, key=lambda name: len(item.fields[name]), default="")
     elif field not in item.fields:
         there = ", ".join(item.fields)
         raise InputError(f"item {item.id!r} has no field {field!r} to split; it has: {there}")
-    text = item.fields[field]
+    text = item.fields.get(field, "")  # an item may be a picture alone
     if len(text) <= characters:
         return [Part(item, 0, len(text), field)]
     places = list(_places(text, characters, overlap))

@@ -106,7 +106,7 @@ def labeled(status: RunStatus, *, json: bool) -> None:
     out.print(f"{', '.join(parts)}; {money}; {duration(status.seconds)}", soft_wrap=True)
     for kind, n in status.failures.most_common():
         out.print(escape(f"failed: {n} {kind}, such as {status.examples[kind]}"), soft_wrap=True)
-    if status.failures:
-        out.print("the same command again tries these items again")
+    if status.failures.keys() - FINAL:
+        out.print("the same command again tries failed items again")
     for reason in status.stopped:
         err.print(f"[red]stopped:[/] {escape(reason)}", soft_wrap=True)

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from prelabel.config import AnnotatorConfig
 from prelabel.guideline import Guideline, load_guideline
 from prelabel.guideline_check import check
 from prelabel.normalize import normalize
+from prelabel.prompts import make_compiler
 from prelabel.records import Item
 from prelabel.tasks import AbstainedError, OffListError, Reading, make_task
 
@@ -433,3 +435,25 @@ def test_the_shipped_gold_is_what_its_guideline_says():
         copied = [label["thing"], *label.get("extras", ()), label.get("contact", "")]
         assert all(word in text for word in copied), text
         assert all(colour in text.casefold() for colour in label.get("colours", ())), text
+
+
+# The prompt
+
+
+@pytest.mark.parametrize("prompt", ["full", "brief"])
+def test_the_prompt_says_what_each_field_is_and_how_an_answer_looks(prompt):
+    task = task_of(abstain="it is no ad")
+    config = AnnotatorConfig.model_validate({"name": "a", "model": "m", "prompt": prompt})
+    system = make_compiler(task.guideline, task, config, [], Path()).static[0]["content"]
+    for line in (
+        '- kind (one of "sale", "Wanted"; required)\n',
+        "- title (text)\n",
+        "- price (EUR) (number)\n",
+        "- ends (date as YYYY-MM-DD)\n",
+        "- extras (list of texts)\n",
+        '- colours (list of some of "red", "blue", "green")\n',
+        'Answer with "abstain": true',
+        'like {"abstain": false, "kind": "<value>", "title": "<text>" or null, "price (EUR)": <number> or null, ',
+        '"ends": "<YYYY-MM-DD>" or null, "extras": ["<text>", ...], "colours": ["<text>", ...], ',
+    ):
+        assert line in system

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import projects as p
 import pytest
 import wire as w
 from hypothesis import example, given
@@ -34,10 +35,21 @@ from prelabel.images import (
     read_facts,
     tokens_bound,
     url_allowed,
+    usual_tokens,
     without_images,
 )
-from prelabel.provider import call, capabilities, load_litellm
+from prelabel.planning import plan
+from prelabel.project import Project, load_project
+from prelabel.provider import (
+    call,
+    capabilities,
+    close_clients,
+    load_litellm,
+    prices,
+    upper_bound,
+)
 from prelabel.records import Image, Item
+from prelabel.run import label
 
 URL = "https://pictures.invalid/cat.png"
 
@@ -282,7 +294,14 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def ask(model: str, base_url: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
     settings = {"name": "a", "model": model, "base_url": base_url, "api_key": "k"}
     config = AnnotatorConfig.model_validate(settings)
-    return asyncio.run(call(config, messages, {"max_tokens": 9}, 20.0))
+
+    async def once() -> dict[str, Any]:
+        try:
+            return await call(config, messages, {"max_tokens": 9}, 20.0)
+        finally:
+            await close_clients()
+
+    return asyncio.run(once())
 
 
 @pytest.mark.parametrize("source", ["file", URL])
@@ -437,3 +456,75 @@ def test_the_bound_is_above_what_litellm_counts() -> None:
     claude = tokens_bound("anthropic/claude-opus-4-8")
     assert claude >= 1568 / 28 * 1568 / 28
     assert claude < tokens_bound("gemini/gemini-2.5-flash")
+    for model in ("openai/gpt-4o-mini", "openai/gpt-4o", "anthropic/claude-opus-4-8"):
+        assert usual_tokens(model) < tokens_bound(model)
+
+
+# Through a project
+
+
+def picture_project(folder: Path, source: str, annotator: dict[str, Any], **run: Any) -> Project:
+    project = p.make_project(folder, ["What is on it?"], [annotator], **run)
+    row = {"id": "i0", "text": "What is on it?", "photo": source}
+    (folder / "items.jsonl").write_text(json.dumps(row) + "\n")
+    settings = json.loads((folder / "prelabel.yaml").read_text())
+    settings["items"]["images"] = ["photo"]
+    (folder / "prelabel.yaml").write_text(json.dumps(settings))
+    return load_project(project.folder)
+
+
+@pytest.mark.parametrize("speaker", [p.openai_like, p.anthropic_like])
+@pytest.mark.parametrize("shots", ["none", "fixed"])
+def test_a_project_with_pictures(tmp_path: Path, speaker: Any, shots: str) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    with w.serving() as wire:
+        project = picture_project(tmp_path, "a.png", speaker(wire, shots={"choose": shots, "k": 2}))
+        assert label(project).outcomes == {"labeled": 1}
+        sent = wire.requests[-1]["body"]["messages"][-1]["content"]
+    assert sent[0]["type"] in ("image_url", "image")
+    assert base64.b64encode(png()).decode() in json.dumps(sent[0])
+    assert sent[1]["text"] == "<item>\nWhat is on it?\n</item>"
+    annotation = p.annotations(project)["i0"]
+    assert annotation.item_hash == next(project.items()).hash
+    assert annotation.item_hash != Item("i0", {"text": "What is on it?"}).hash
+
+
+def test_a_picture_that_is_not_there_is_named_with_its_line(tmp_path: Path) -> None:
+    project = picture_project(tmp_path, "none.png", {"name": "a", "model": "openai/gpt-4o-mini"})
+    with pytest.raises(InputError, match=r"items\.jsonl:1: .*none\.png: no picture there"):
+        list(project.items())
+
+
+@pytest.mark.parametrize("model", ["gemini/gemini-2.5-flash", "ollama/llava"])
+def test_a_project_never_lets_litellm_fetch(tmp_path: Path, lookups: list[str], model: str) -> None:
+    annotator = {"name": "a", "model": model, "base_url": "http://127.0.0.1:9", "api_key": "k"}
+    project = picture_project(tmp_path, URL, annotator, retries=0)
+    status = label(project)
+    assert status.failures == {"bad_request": 1}
+    assert "download it and give the file's path" in p.annotations(project)["i0"].detail
+    assert lookups == []
+
+
+def test_a_large_picture_does_not_blow_up_the_bound(tmp_path: Path) -> None:
+    config = AnnotatorConfig.model_validate({"name": "a", "model": "openai/gpt-4o-mini"})
+    small = upper_bound(config, blocks(data_url(png())), {})
+    large = upper_bound(config, blocks(data_url(png(padding=1_000_000))), {})
+    none = upper_bound(config, blocks(), {})
+    assert small
+    assert none
+    assert small == large
+    price = prices(config.model)
+    assert price
+    assert small - none == pytest.approx(tokens_bound(config.model) * price.most_input, rel=0.01)
+
+
+def test_a_plan_with_pictures_looks_nothing_up(tmp_path: Path, lookups: list[str]) -> None:
+    annotator = {"name": "a", "model": "openai/gpt-4o-mini", "api_key": "k"}
+    for source in (URL, data_url(png(padding=500_000))):
+        (one,) = plan(picture_project(tmp_path, source, annotator)).annotators
+        assert usual_tokens(one.model) < one.input_tokens < 2 * tokens_bound(one.model)
+        assert len(one.prompt) < 5000
+        assert one.dollars
+        assert one.at_most
+        assert one.dollars[1] <= one.at_most
+    assert lookups == []

@@ -205,7 +205,7 @@ def test_a_shot_answers_as_the_schema_wants():
         for message in ready.static:
             if message["role"] == "assistant":
                 answer = model.model_validate_json(message["content"])
-                assert task.read(answer) in SHOP.label_names
+                assert task.read(answer, Item("i", {"text": "t"})).label in SHOP.label_names
         assert ("It fits: delivery." in as_text(ready.static)) == rationale
 
 
@@ -236,7 +236,7 @@ def test_an_example_with_unusable_labels_is_one_line():
     example = {"text": "Both.", "labels": ["a", "b"]}
     labels = [{"name": n, "definition": n, "examples": [example]} for n in "ab"]
     guideline = Guideline.model_validate({"name": "g", "task": "classification", "labels": labels})
-    with pytest.raises(InputError, match=r"label 'a', example 'Both.': .* mend its labels"):
+    with pytest.raises(InputError, match=r"label 'a', example 'Both.': .* mend it"):
         compiler(guideline, shots={"choose": "fixed", "k": 1})
 
 
@@ -288,7 +288,7 @@ def test_no_text_can_close_the_fence(texts):
         if "</item>" in text.casefold() or "<item>" in text.casefold():
             assert name != "item"
     assert fence(texts) == name
-    rendered = render_item(TEMPLATE, {"text": texts[0]})
+    rendered = render_item(TEMPLATE, {"text": texts[0]}, SHOP)
     name = fence(texts[:1])
     assert rendered.count(f"</{name}>") == 1
     assert rendered.startswith(f"<{name}>\n")

@@ -11,7 +11,7 @@ import projects as p
 import pytest
 import wire as w
 
-from prelabel.project import AnnotatorConfig, Project
+from prelabel.config import AnnotatorConfig, Project
 from prelabel.provider import capabilities, price_of, prices, upper_bound
 from prelabel.run import label
 

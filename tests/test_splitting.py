@@ -199,6 +199,8 @@ def test_the_parts_are_items_of_their_own() -> None:
     assert [part.item for part in one] == [item]
     assert one[0].item is item
     assert (one[0].start, one[0].end) == (0, 420)
+    alone = Item("y", {}, images=(picture,))
+    assert [part.item for part in split_item(alone, characters=10, overlap=0)] == [alone]
     named = split_item(item, characters=12, overlap=0, field="title")
     assert {part.field for part in named} == {"title"}
     assert named[0].item.fields["title"] == "Short. "

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from prelabel.errors import InputError
 from prelabel.guideline import Guideline
 from prelabel.guideline_check import check
+from prelabel.records import Item
 from prelabel.tasks import (
-    TASKS,
     AbstainedError,
     OffListError,
     dump_distribution,
@@ -20,6 +20,12 @@ from prelabel.tasks import (
     make_task,
     shorten,
 )
+from prelabel.tasks import TASKS as EVERY_TASK
+
+TASKS = ("classification", "multi-label")
+"""The tasks of flat label sets; `test_every_task` has all of them."""
+
+ITEM = Item("i", {"text": "a text"})
 
 STRANGE = (
     "toxic",
@@ -83,7 +89,7 @@ def parsed(task, answer, rationale=False):
 
 
 def read(task, answer):
-    return task.read(parsed(task, answer))
+    return task.read(parsed(task, answer), ITEM).label
 
 
 @pytest.fixture(params=TASKS)
@@ -313,7 +319,7 @@ def test_rationale(kind):
     label = a_label(task, "a")
     answer = parsed(task, {"rationale": "so", **task.answer(label)}, rationale=True)
     assert answer.rationale == "so"
-    assert task.read(answer) == label
+    assert task.read(answer, ITEM).label == label
     with pytest.raises(ValidationError):
         parsed(task, task.answer(label), rationale=True)
 
@@ -326,7 +332,7 @@ def test_labels_called_like_a_field_are_labels(kind, rationale, abstain):
     for name in names:
         label = a_label(task, name)
         answer = {"rationale": f'"{name}"'} | task.answer(label)
-        assert task.read(parsed(task, answer, rationale)) == label
+        assert task.read(parsed(task, answer, rationale), ITEM).label == label
         found = task.distribution(tokens_of(json.dumps(answer)))
         assert {unit: max(row, key=row.get) for unit, row in found.items()} == task.votes(label)
 
@@ -346,7 +352,7 @@ def test_a_label_called_abstain_beside_the_way_out_is_reported(tmp_path, kind):
 
 def test_an_unknown_task_is_one_line():
     with pytest.raises(
-        InputError, match=r"unknown task 'guessing'; use one of: classification, multi-label$"
+        InputError, match=rf"unknown task 'guessing'; use one of: {', '.join(EVERY_TASK)}$"
     ):
         task_of("guessing")
 

@@ -82,6 +82,10 @@ class Spans(Task):
             return self._grounded(entries, item)
         return self._checked([self._span(entry, item) for entry in entries])
 
+    def worked(self, label: Label, item: Item) -> dict[str, Any]:
+        """Return the answer with hints where a text stands in the item more than once."""
+        return self.answer(label, item)
+
     def answer(self, label: Label, item: Item | None = None) -> dict[str, Any]:
         """Return ``{"spans": [{"text", "label", "hint"}, …]}``.
 

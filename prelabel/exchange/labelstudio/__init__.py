@@ -1,7 +1,7 @@
 """Label Studio: a project's config and pre-labeled tasks out, people's annotations back.
 
-Format: https://labelstud.io/guide/task_format and https://labelstud.io/guide/predictions. An
-import is refused whole if one prediction names a tag or a label that the config lacks.
+Format: https://labelstud.io/guide/task_format and https://labelstud.io/guide/predictions. A
+prediction that names a tag or a label that the config lacks may have the whole import refused.
 
 ==============  ================================================================================
 task            how its labels stand in Label Studio
@@ -20,12 +20,13 @@ text            ``TextArea``
 ==============  ================================================================================
 
 Offsets over ``Text`` are Unicode code points, as in this package: the editor converts what the
-browser counts (``charsToCodePoints`` in its ``selection-tools.js``, since pull request 308 of
-label-studio-frontend), and a line feed and a carriage return count one each. Versions before that
-counted UTF-16 units, so that reading tries these where the covered text does not fit.
+browser counts, which is UTF-16 units, and a CRLF counts two (checked with version 1.23.2).
+Versions before the end of 2021 wrote UTF-16 units: reading tries these where the covered texts do
+not fit.
 
-An image's source is written as it is. For a path of this machine Label Studio needs local file
-serving: https://labelstud.io/guide/storage#Local-storage.
+Who cannot decide skips the task; skipped tasks are not read. An image's source is written as it
+is: for a path of this machine Label Studio needs local file serving,
+https://labelstud.io/guide/storage#Local-storage.
 """
 
 from prelabel.exchange.labelstudio.controls import CONTROL
