@@ -13,11 +13,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from prelabel.api import (
         agreement,
+        candidates,
         export,
         fit,
         import_annotations,
         label,
         label_async,
+        rank,
         route,
         score,
     )
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": (
         "agreement",
+        "candidates",
         "export",
         "fit",
         "import_annotations",
         "label",
         "label_async",
+        "rank",
         "route",
         "score",
     ),
@@ -57,6 +61,7 @@ __all__ = [
     "Project",
     "Routed",
     "agreement",
+    "candidates",
     "export",
     "fit",
     "import_annotations",
@@ -65,6 +70,7 @@ __all__ = [
     "label_async",
     "load_project",
     "plan",
+    "rank",
     "report",
     "route",
     "score",

@@ -28,16 +28,20 @@ from prelabel.votes import (
 
 if TYPE_CHECKING:
     from prelabel.against_gold import ScoreReport
+    from prelabel.estimate import Estimate
     from prelabel.project import Project
+    from prelabel.ranking import Ranking
     from prelabel.reliability import Agreement
 
 __all__ = [
     "agreement",
+    "candidates",
     "export",
     "fit",
     "import_annotations",
     "label",
     "label_async",
+    "rank",
     "route",
     "score",
 ]
@@ -81,6 +85,60 @@ def agreement(project: Project, annotators: Sequence[str] = (), *, seed: int = 0
     if values is None:  # any number of a scale
         values = tuple(sorted(votes["value"].unique()))
     return measure(votes, values, level=task.level, seed=seed)
+
+
+def rank(project: Project, columns: Sequence[str], annotators: Sequence[str] = ()) -> Ranking:
+    """Rank the contestants of pairwise labels by the consensus, or by one annotator's labels.
+
+    ``columns`` are the two metadata columns that name whose text A and B are. Raises ``InputError``
+    for another task, and where the games cannot be ranked.
+    """
+    from prelabel.ranking import games
+    from prelabel.ranking import rank as strengths
+
+    if project.task.name != "pairwise":
+        raise InputError(f"rank is for pairwise labels, and the task is {project.task.name}")
+    if len(columns) != 2:
+        raise InputError("rank needs the two metadata columns of the contestants, such as a,b")
+    evidence = evidence_of(project, annotators)
+    rule = fit_rule(evidence, project.config.decide)
+    labels = {
+        item: rule.consensus(evidence.ballot(item), project.task).label for item in evidence.items
+    }
+    return strengths(games(project.items(), labels, *columns))
+
+
+def candidates(
+    project: Project, ks: Sequence[int | str] = (5, 10, 20)
+) -> dict[str, dict[int, Estimate]]:
+    """Return how often gold's label is among the k labels most similar to an item.
+
+    Labels are known by the guideline alone, and where there is gold of another split than the one
+    scored, by these items, too. Raises ``InputError`` without gold.
+    """
+    from prelabel.candidates import Preselector, recall
+    from prelabel.config import ShotsConfig
+
+    try:
+        wanted = sorted({int(k) for k in ks})
+    except ValueError:
+        raise InputError(
+            f"k: {', '.join(map(str, ks))}; give whole numbers, such as 5,10"
+        ) from None
+    gold = {g.item_id: g.label for g in project.scoring_gold()}
+    if not gold:
+        raise InputError("no gold to measure on; name a file under `gold:` in prelabel.yaml")
+    told = [
+        ("\n".join(item.fields.values()), gold[item.id])
+        for item in project.items()
+        if item.id in gold
+    ]
+    pool = [s for s in project.gold_shots(ShotsConfig(source="gold")) if s.item_id not in gold]
+    ways = {"guideline": (), "guideline and gold": pool} if pool else {"guideline": ()}
+    return {
+        name: recall(Preselector(project.guideline, shots, max(wanted)), told, wanted)
+        for name, shots in ways.items()
+    }
 
 
 def fit(project: Project, annotators: Sequence[str] = (), *, to: Path | None = None) -> Path:

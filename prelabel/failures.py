@@ -15,6 +15,9 @@ NO_MONEY = ("insufficient_quota", "exceeded your current quota", "credit balance
 UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 POLICY = ("content_policy", "content_filter", "ResponsibleAIPolicyViolation")
 
+FINAL = ("inconsistent", "too_long")
+"""Failures that asking again would not change."""
+
 
 class CallError(Exception):
     """A call brought no answer.

@@ -19,13 +19,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from prelabel.errors import InputError
+from prelabel.failures import FINAL
 from prelabel.records import Annotation, Item, Usage
 from prelabel.tasks import dump_distribution, load_distribution
 
 VERSION = 2
-
-FINAL = ("inconsistent", "too_long")
-"""Failures that asking again would not change."""
 
 metadata = sa.MetaData()
 

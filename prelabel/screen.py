@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from prelabel.estimate import Estimate
     from prelabel.models import EmbeddedModel
     from prelabel.planning import Plan
+    from prelabel.ranking import Ranking
     from prelabel.reliability import Agreement
     from prelabel.scoring import Score
-
-MOST_METRICS = 3
-"""Figures beside accuracy in a table; the rest is in the details."""
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
@@ -174,165 +173,6 @@ def _labeled_first(kind: str) -> tuple[bool, str]:
     return kind != "labeled", kind
 
 
-def score(report: ScoreReport, *, details: bool, json: bool) -> None:
-    """Print scores."""
-    if json:
-        as_json(report.to_dict())
-        return
-    every = [*report.annotators, *report.corrected]
-    every += [report.consensus] if report.consensus else []
-    part = f", split {report.split}" if report.split else ""
-    shown = list(dict.fromkeys(name for one in every for name in one.metrics))[:MOST_METRICS]
-    table(
-        ["annotator", "n", "accuracy", *map(spaced, shown)],
-        [
-            (
-                one.annotator,
-                one.labeled,
-                short(one.accuracy),
-                *(short(one.metrics[name]) if name in one.metrics else "" for name in shown),
-            )
-            for one in every
-        ],
-        title=f"against {report.gold} gold items{part}: value [95% interval]",
-    )
-    outcomes(every)
-    if details:
-        for one in every:
-            score_details(one)
-    undefined = [
-        f"{one.annotator}: {spaced(what)} is not defined: {estimate.why}"
-        for one in every
-        for what, estimate in {"accuracy": one.accuracy, **one.metrics}.items()
-        if estimate.value is None and what in ("accuracy", *shown)
-    ]
-    own = [f"{one.annotator}: {note}" for one in every for note in one.notes]
-    notes([*report.notes, *undefined, *own])
-
-
-def spaced(name: str) -> str:
-    """Write a figure's name as people do."""
-    return name.replace("_", " ").replace(" f1", " F1").removeprefix("cohen ")
-
-
-def short(estimate: Estimate) -> str:
-    """Write an estimate with its interval in little room; a note says why one is not defined."""
-    if estimate.value is None:
-        return "n/a"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f} [none]"
-    return f"{estimate.value:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
-def outcomes(every: Sequence[Score]) -> None:
-    """Print what became of the gold items, and what that took."""
-    counts = [outcome_counts(one) for one in every]
-    kinds = dict.fromkeys(kind for count in counts for kind in count)
-    extra = [kind for kind in kinds if any(count.get(kind) for count in counts)]
-    rows = [
-        (
-            one.annotator,
-            f"{one.coverage.value or 0:.0%}",
-            *(count.get(kind, 0) for kind in extra),
-            per_right(one),
-            "" if one.seconds_mean is None else f"{one.seconds_mean:.2f}",
-        )
-        for one, count in zip(every, counts, strict=True)
-    ]
-    names = ["annotator", "labeled", *extra, "$ a right label", "s an item"]
-    table(names, rows, title="outcomes on gold items")
-
-
-def outcome_counts(one: Score) -> dict[str, int]:
-    """Return how many gold items did not get a label, by reason."""
-    return {
-        "abstained": one.abstained,
-        **one.failed,
-        "were examples": one.left_out,
-        "not annotated": one.unlabeled,
-    }
-
-
-def per_right(one: Score) -> str:
-    """Write what a right label cost."""
-    cost = one.cost_per_correct.value
-    return dollars(cost) if cost is not None else "unknown" if one.cost_total is None else "n/a"
-
-
-def score_details(one: Score) -> None:
-    """Print one annotator's figures, labels, confusion and wrong items."""
-    if len(one.metrics) > MOST_METRICS:
-        rows = [(spaced(name), short(estimate)) for name, estimate in one.metrics.items()]
-        table([one.annotator, "value [95% interval]"], rows)
-    table(
-        ["label", "gold", "given", "precision", "recall", "F1"],
-        [
-            (
-                row.label,
-                row.support,
-                row.predicted,
-                f"{row.precision:.2f}",
-                f"{row.recall:.2f}",
-                f"{row.f1:.2f}",
-            )
-            for row in one.labels
-        ],
-        title=one.annotator,
-    )
-    if one.confusion:
-        names = [str(row.label) for row in one.labels]
-        cells = [(f"gold {n}", *row) for n, row in zip(names, one.confusion, strict=True)]
-        table(["", *(f"given {name}" for name in names)], cells)
-    for wrong in one.wrong[:10]:
-        out.print(
-            escape(f"  {wrong.item}: gold {named(wrong.gold)}; given {named(wrong.given)}"),
-            soft_wrap=True,
-        )
-    if len(one.wrong) > 10:
-        out.print(f"  … and {len(one.wrong) - 10} more wrong items (--json has all)")
-
-
-def agreement(found: Agreement, *, json: bool) -> None:
-    """Print agreement."""
-    if json:
-        as_json(found.to_dict())
-        return
-    if found.n_annotators < 2:
-        out.print(f"agreement: {escape(found.reading)}")
-        return
-    measure = (
-        f"mean overlap of two annotators: {found.overlap:.3f}"
-        if found.overlap
-        else f"Krippendorff alpha ({found.metric}): {found.alpha:.3f} - {escape(found.reading)}"
-    )
-    out.print(
-        f"{found.n_annotators} annotators, {found.n_items} items with two votes or more\n"
-        f"{measure}\npercent agreement: {found.percent:.3f}",
-        soft_wrap=True,
-    )
-    if found.labels:
-        rows = [(row.label, f"{row.alpha:.3f}", f"{row.percent:.3f}") for row in found.labels]
-        table(["label", "alpha", "percent"], rows)
-    pairs = [
-        (f"{p.a} - {p.b}", p.n, f"{p.percent:.3f}", f"{p.overlap or p.kappa:.3f}")
-        for p in found.pairs
-    ]
-    last = "overlap" if found.overlap else "Cohen kappa"
-    table(["annotators", "n", "percent agreement", last], pairs)
-    confused = [
-        (
-            f"{p.a} / {'without' if p.b is None else p.b}",
-            p.count,
-            f"{p.share:.0%}",
-            ", ".join(p.items),
-        )
-        for p in found.confused[:10]
-    ]
-    if confused or not found.overlap:
-        table(["confused labels", "n", "of all disagreements", "such as"], confused)
-    notes(found.notes)
-
-
 def routes(found: Routes, show: int, *, json: bool) -> None:
     """Print what was accepted, and the review queue."""
     if json:
@@ -412,10 +252,11 @@ def cache(kept: ResponseCache, *, json: bool) -> None:
 
 def demo(result: DemoResult) -> None:
     """Print what the demo found, plainly."""
+    from prelabel import screen_scores
     from prelabel.demo import verdict
 
-    score(result.scores, details=False, json=False)
-    agreement(result.agreement, json=False)
+    screen_scores.score(result.scores, details=False, json=False)
+    screen_scores.agreement(result.agreement, json=False)
     routes(result.routes, 5, json=False)
     out.rule()
     for text in verdict(result):

@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from prelabel.errors import InputError
 from prelabel.exchange.tables import read_rows
 from prelabel.project import CONFIG_NAME
+from prelabel.first_guideline import first_guideline, scalar
 from prelabel.resources import data_folder
 
 PROJECT = """\
@@ -50,68 +49,41 @@ decide:
 
 def init(
     items: Path,
-    labels: Sequence[str],
+    labels: Sequence[str] = (),
     *,
     to: Path,
-    text: str = "text",
+    task: str = "classification",
+    text: str | Sequence[str] = "text",
     id: str = "id",  # noqa: A002
 ) -> Path:
     """Make a project in folder ``to`` for the items in a table; return the settings file.
 
-    Refuses to overwrite a project. Raises ``InputError`` where a column is not in the table, or
-    fewer than two labels are given.
+    ``labels`` are the label set, or the fields of an extraction. Refuses to overwrite a project.
+    Raises ``InputError`` where a column is not in the table, or the task needs other labels.
     """
+    columns = [text] if isinstance(text, str) else list(text)
     names = [name.strip() for name in labels if name.strip()]
-    if len({name.casefold() for name in names}) != len(names) or len(names) < 2:
-        raise InputError(f"labels: {', '.join(names) or 'none'}; give two or more that differ")
+    guideline = first_guideline(task, names)
     file = to / CONFIG_NAME
     if file.exists():
         raise InputError(f"{file}: there already; choose another folder with --to")
     row = next(iter(read_rows(items)), None)
     if row is None:
         raise InputError(f"{items}: no items; nothing to label")
-    for column in (id, text):
+    for column in (id, *columns):
         if column not in row.cells:
             there = ", ".join(row.cells)
             raise InputError(f"{items}: no column {column!r}; choose --id and --text from: {there}")
     try:
         to.mkdir(parents=True, exist_ok=True)
         path = os.path.relpath(items.resolve(), to.resolve())
-        quoted = {"path": path, "id": id, "text": text}
-        file.write_text(
-            PROJECT.format(**{key: scalar(value) for key, value in quoted.items()}),
-            encoding="utf-8",
-        )
-        (to / "guideline.yaml").write_text(guideline_for(names), encoding="utf-8")
+        shown = scalar(columns[0] if len(columns) == 1 else columns)
+        settings = PROJECT.format(path=scalar(path), id=scalar(id), text=shown)
+        file.write_text(settings, encoding="utf-8")
+        (to / "guideline.yaml").write_text(guideline, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{to}: {error.strerror}; choose a folder you may write to") from None
     return file
-
-
-def scalar(value: str) -> str:
-    """Write a text as a YAML scalar on one line."""
-    return yaml.safe_dump(value, allow_unicode=True, width=10**6).splitlines()[0]
-
-
-def guideline_for(labels: Sequence[str]) -> str:
-    """Return a guideline to start from: it works, and says what to sharpen."""
-    parts = [
-        "# The guideline: what people and models label by. Sharpen the definitions, and give each",
-        "# label three to five examples; `prelabel guideline check` says what is missing.",
-        "name: my-guideline",
-        "purpose: Label each text with the one label that fits it best.",
-        "task: classification        # or multi-label",
-        "question: Which label fits this text best?",
-        "item: text",
-        "labels:",
-    ]
-    for label in labels:
-        parts += [
-            f"  - name: {scalar(label)}",
-            f"    definition: {scalar(f'The text fits the label {label}.')}",
-            "    examples: []",
-        ]
-    return "\n".join(parts) + "\n"
 
 
 def copy_evalset(name: str, to: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from prelabel.failures import FINAL
 from prelabel.screen import as_json, dollars, duration, err, out
 
 if TYPE_CHECKING:

@@ -181,7 +181,7 @@ CASES = {
             ],
         ],
     ),
-    "text": ({}, ["Paris", '["not", "a", "list"]', "two\nlines", "12"]),
+    "text": ({}, ["Paris", '["no list"]', "two\nlines", "[1, 2]", "12"]),
 }
 """By name, which begins with the task's: parts of the guideline, and labels."""
 

@@ -56,7 +56,7 @@ def test_pairs_are_loaded_scored_and_shown(shared_data, tmp_path, name):
     template = load_template("matching", "full", None)
     for row, item in zip(rows, items, strict=True):
         assert [json.loads(text) for text in item.fields.values()] == [row["left"], row["right"]]
-        shown = render_item(template, item.fields).splitlines()
+        shown = render_item(template, item.fields, None).splitlines()
         assert len(shown) == 6 + len(row["left"]) + len(row["right"])
 
     title = TITLES[name]

@@ -175,10 +175,10 @@ def test_annotators_without_one_name_each():
 # Every task type
 
 
-def exported(tmp_path, suffix, name):
+def exported(tmp_path, suffix, name, formulas=True):
     """Write an export in which one annotator gave, and the rule accepted, each label."""
     task, items, labels = case(name)
-    if task.name == "text":
+    if task.name == "text" and formulas:
         labels = [*labels, "=1+1", "- a list", "'@x", '"quoted", with a comma']
         items = [Item(f"i{n}", items[0].fields) for n in range(len(labels))]
     said, routed = {}, {}
@@ -214,9 +214,8 @@ def test_an_export_is_imported_as_annotations(tmp_path, suffix, name):
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("name", CASES)
 def test_an_export_is_read_as_gold(tmp_path, suffix, name):
-    path, task, items, labels = exported(tmp_path, suffix, name)
-    if task.name == "text" and suffix == ".csv":
-        pytest.skip("a CSV export is guarded against formulas; gold is read as it stands")
+    # a CSV export is guarded against formulas; gold is read as it stands
+    path, task, items, labels = exported(tmp_path, suffix, name, formulas=suffix != ".csv")
     by_id = {item.id: item for item in items}
     found = read_gold(tmp_path, GoldConfig(path=path.name), task, by_id)
     assert [(one.item_id, one.label) for one in found] == [

@@ -212,6 +212,13 @@ def test_answers_of_another_shape(tmp_path):
         accepted(tmp_path, found, rating, lambda r: [r[0] | {"value": {"number": 4}}])
 
 
+def test_several_accepted_answers(tmp_path):
+    task, items, _ = case("text")
+    found = exported(task, items[:1], [["8", "8 years"]])
+    assert found[0]["predictions"][0]["result"][0]["value"] == {"text": ["8", "8 years"]}
+    assert accepted(tmp_path, found, task) == [["8", "8 years"]]
+
+
 def test_tags_that_are_not_there(tmp_path):
     task, items, labels = case("extraction")
     found = exported(task, items, labels)

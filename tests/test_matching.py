@@ -104,7 +104,7 @@ def test_a_pair_is_asked_about_once_and_never_in_parts():
 
 
 def shown(prompt="full", **fields):
-    return render_item(load_template("matching", prompt, None), fields)
+    return render_item(load_template("matching", prompt, None), fields, None)
 
 
 @pytest.mark.parametrize("prompt", ["full", "brief"])

@@ -229,7 +229,7 @@ def rendered(fields, prompt="full", **settings):
         worked=[],
         preselected=False,
     )
-    return system, render_item(template, fields)
+    return system, render_item(template, fields, None)
 
 
 @pytest.mark.parametrize("prompt", ["full", "brief"])

@@ -11,7 +11,8 @@ import projects as p
 import pytest
 import wire as w
 
-from prelabel.config import AnnotatorConfig, Project
+from prelabel.config import AnnotatorConfig
+from prelabel.project import Project
 from prelabel.provider import capabilities, price_of, prices, upper_bound
 from prelabel.run import label
 

@@ -137,7 +137,7 @@ def read_gold(
         for name in ("split", "author", "lure")
         if name in config.model_fields_set and getattr(config, name)
     ]
-    read = partial(as_label, separator=config.separator, free_text=task.name == "text")
+    read = partial(gold_cell, config=config, free_text=task.name == "text")
     found: list[Gold] = []
     seen: dict[tuple[str, str], int] = {}
     for row in checked_rows(path, config.encoding, [config.id], [config.label, *chosen]):
@@ -157,6 +157,18 @@ def read_gold(
         lure = None if wanted is None else label_of(f"{where}: lure", wanted, task, item)
         found.append(Gold(identifier, label, optional(row, config.split), author, lure))
     return found
+
+
+def gold_cell(cell: Any, config: GoldConfig, *, free_text: bool) -> Any:
+    """Return what stands for a gold label, None where the cell is empty.
+
+    Free text that is a JSON list of several texts is several accepted answers: a table of texts has
+    no other way to write these.
+    """
+    raw = as_label(cell, config.separator, free_text=free_text)
+    listed = from_json(raw) if free_text and isinstance(raw, str) else None
+    several = isinstance(listed, list) and len(listed) > 1
+    return listed if several and all(isinstance(text, str) for text in listed or ()) else raw
 
 
 def label_of(where: str, raw: Any, task: Task, item: Item | None) -> Label:

