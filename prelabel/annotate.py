@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from prelabel.errors import InputError
+from prelabel.images import need_sendable
 from prelabel.llm import LLM, Answer
 from prelabel.prompts import make_compiler, template_hash
 from prelabel.records import Annotation, FailureKind, Item, Outcome, Usage, content_hash
@@ -126,7 +128,12 @@ class LLMAnnotator:
 
     async def _ask(self, item: Item, said: _Said) -> Reading:
         """Ask once, and return what the answer says."""
-        prompt = self.compiler.compile(item)
+        try:
+            need_sendable(item.images, self.llm.able["provider"])
+            prompt = self.compiler.compile(item)
+        except InputError as error:  # a picture that cannot be sent
+            said.detail = str(error)
+            raise _NoLabelError("failed", "bad_request") from None
         answer = await self.llm.ask(prompt.messages, partial(self.task.read, item=item))
         said.add(answer, prompt.shown)
         if answer.failure:
@@ -211,8 +218,6 @@ def without_keys(value: Any) -> Any:
 
 def find_annotators(project: Project, names: Sequence[str]) -> list[AnnotatorConfig]:
     """Return the configured annotators, or those named. Raises ``InputError``."""
-    from prelabel.errors import InputError
-
     configured = {config.name: config for config in project.config.annotators}
     for name in names:
         if name not in configured:

@@ -116,8 +116,8 @@ def candidates(
     Labels are known by the guideline alone, and where there is gold of another split than the one
     scored, by these items, too. Raises ``InputError`` without gold.
     """
-    from prelabel.candidates import Preselector, recall
     from prelabel.config import ShotsConfig
+    from prelabel.preselection import Preselector, recall
 
     try:
         wanted = sorted({int(k) for k in ks})
@@ -262,7 +262,8 @@ def import_annotations(
     taken = {config.name for config in project.config.annotators}
     with opened(project) as (ledger, _cache):
         batch: list[Annotation] = []
-        for recorded in list(read_recorded(path, **columns)):
+        free_text = project.task.name == "text"
+        for recorded in list(read_recorded(path, free_text=free_text, **columns)):
             if recorded.annotator in taken:
                 raise InputError(
                     f"{path}:{recorded.line}: {recorded.annotator!r} is the name of an annotator "

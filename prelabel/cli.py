@@ -165,6 +165,9 @@ def import_(
     abstained: Annotated[str, typer.Option(help="Marks of abstentions, by comma.")] = "",
     separator: Annotated[str | None, typer.Option(help="What parts several labels.")] = None,
     person: Annotated[bool, typer.Option(help="The annotators are people.")] = False,
+    guarded: Annotated[
+        bool, typer.Option(help="The table is an export of prelabel, guarded against formulas.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Import annotations that other systems or people made.
@@ -188,6 +191,7 @@ def import_(
         unusable=parts(unusable),
         abstained=parts(abstained),
         separator=separator,
+        guarded=guarded,
     )
     screen.imported(counts, json=json)
 

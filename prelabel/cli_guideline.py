@@ -22,9 +22,8 @@ def guideline_check(
     """
     from prelabel import screen
     from prelabel.guideline_check import check
-    from prelabel.tasks import TASKS
 
-    findings = check(file, TASKS)
+    findings = check(file)
     screen.findings(file, findings, json=json)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)

@@ -55,6 +55,12 @@ ONLY = {
 }
 """Fields that mean something for some tasks only."""
 
+MERGES = {
+    "rating": ("mean", "median", "min", "max"),
+    "classification": ("most", "first"),
+    "hierarchical": ("most", "first"),
+}
+
 MIN_EXAMPLES = 3
 """With fewer examples a label, annotators guess at its borders."""
 
@@ -73,18 +79,18 @@ class Finding:
     message: str
 
 
-def check(path: str | Path, tasks: Sequence[str] = TASKS) -> list[Finding]:
+def check(path: str | Path) -> list[Finding]:
     """Return what is wrong with a guideline file, in file order; empty if nothing is.
 
-    ``tasks`` are the names of the task types that can be run. A document that cannot be loaded
-    gives one error. Raises InputError only for a file that cannot be read.
+    A document that cannot be loaded gives one error. Raises InputError only for a file that cannot
+    be read.
     """
     try:
         guideline, lines = read_with_lines(path)
     except DocumentError as error:
         return [Finding(error.line, "error", error.message)]
     line: Line = partial(line_of, lines)
-    findings = [*_head(guideline, line, tasks)]
+    findings = [*_head(guideline, line)]
     for rule in (
         _own_fields,
         _spellings,
@@ -111,10 +117,10 @@ def _warning(line: int, message: str) -> Finding:
     return Finding(line, "warning", message)
 
 
-def _head(guideline: Guideline, line: Line, tasks: Sequence[str]) -> Iterator[Finding]:
+def _head(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check what stands above the labels, and how many labels there are."""
-    if guideline.task not in tasks:
-        known = ", ".join(tasks)
+    if guideline.task not in TASKS:
+        known = ", ".join(TASKS)
         yield _error(line("task"), f"task {guideline.task!r} is not known; write one of: {known}")
     if not guideline.purpose:
         yield _warning(line("purpose"), "no purpose; say why these labels are made, and for whom")
@@ -131,6 +137,12 @@ def _own_fields(guideline: Guideline, line: Line) -> Iterator[Finding]:
     for name in sorted(guideline.model_fields_set & ONLY.keys()):
         if guideline.task not in ONLY[name]:
             yield _error(line(name), f"{name} is for {' and '.join(ONLY[name])} only; remove it")
+    ways = MERGES.get(guideline.task, ())
+    if guideline.merge and ways and guideline.merge not in ways:
+        yield _error(
+            line("merge"),
+            f"merge: {guideline.merge} is not for {guideline.task}; write {' or '.join(ways)}",
+        )
     for where, label in labels_of(guideline):
         for name, task in (
             ("labels", "hierarchical"),

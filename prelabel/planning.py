@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prelabel.annotate import LLMAnnotator, find_annotators
 from prelabel.budget import Budget
 from prelabel.errors import InputError
+from prelabel.images import usual_tokens, without_images
 from prelabel.provider import load_litellm, price_of, upper_bound
 from prelabel.run import looked_at
 
@@ -96,7 +97,7 @@ def _plan_one(
     for item in waiting:
         asked = [prompt_of(one, view) for view in one.asked(item)]
         new = [messages for messages in asked if cache.get(one.llm.key(messages, 0)) is None]
-        to_call += new
+        to_call += [without_images(messages) for messages in new]  # not megabytes of pictures
         bound += sum(upper_bound(one.config, messages, one.llm.params) or 0.0 for messages in new)
         cached += bool(asked) and not new
         split += len(asked) > len(one.task.views(item))
@@ -113,7 +114,7 @@ def _plan_one(
         high += len(to_call) * one.config.max_tokens * price[1]
         dollars = (low, high)
     width = one.config.width(project.config.run)
-    shown = to_call[0] if to_call else prompt_of(one, one.task.views(items[0])[0])
+    shown = prompt_of(one, one.task.views((waiting or items)[0])[0])
     return AnnotatorPlan(
         annotator=one.config.name,
         model=one.config.model,
@@ -137,13 +138,15 @@ def prompt_of(one: LLMAnnotator, item: Item) -> list[dict[str, Any]]:
     return [*one.llm.static, *one.compiler.compile(item).messages]
 
 
-def _mean_tokens(one: LLMAnnotator, prompts: Sequence[list[dict[str, Any]]]) -> float:
+def _mean_tokens(one: LLMAnnotator, prompts: Sequence[tuple[list[dict[str, Any]], int]]) -> float:
+    """Return the mean tokens of prompts, each given as its texts and how many pictures it has."""
     if not prompts:
         return 0.0
     step = max(1, len(prompts) // SAMPLE)
     sample = prompts[::step][:SAMPLE]
-    count = load_litellm().token_counter
-    return float(sum(count(model=one.config.model, messages=m) for m in sample) / len(sample))
+    count, each = load_litellm().token_counter, usual_tokens(one.config.model)
+    tokens = [count(model=one.config.model, messages=m) + n * each for m, n in sample]
+    return float(sum(tokens) / len(sample))
 
 
 def _shortest_answer(one: LLMAnnotator) -> int:

@@ -50,11 +50,10 @@ class Project:
     def checked_guideline(self) -> Guideline:
         """Return the guideline. Raises ``InputError`` for the first error that a check finds."""
         from prelabel.guideline_check import check
-        from prelabel.tasks import TASKS
 
         path = self.folder / self.config.guideline
         guideline = self.guideline
-        errors = [finding for finding in check(path, TASKS) if finding.level == "error"]
+        errors = [finding for finding in check(path) if finding.level == "error"]
         if errors:
             raise InputError(f"{path}:{errors[0].line}: {errors[0].message}")
         return guideline

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +27,14 @@ from prelabel.tasks import OffListError, shorten
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from prelabel.candidates import Preselector
     from prelabel.config import AnnotatorConfig
     from prelabel.guideline import Guideline, LabelDefinition
+    from prelabel.preselection import Preselector
     from prelabel.tasks import Task
 
 Message = dict[str, Any]
+
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 class Prompt(NamedTuple):
@@ -133,7 +136,7 @@ def preselector_of(
     """Return what chooses the labels that are defined to each item; None where all are."""
     if config.candidates is None:
         return None
-    from prelabel.candidates import Preselector
+    from prelabel.preselection import Preselector
 
     return Preselector(guideline, gold_shots, config.candidates)
 
@@ -303,7 +306,8 @@ def fence(texts: Iterable[str]) -> str:
     the text beforehand, and which is the same at every run.
     """
     text = "\n".join(texts)
-    shape = unicodedata.normalize("NFKC", text).casefold()
+    decoded = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)  # templates may decode JSON
+    shape = unicodedata.normalize("NFKC", f"{text}\n{decoded}").casefold()
     name = "item"
     digest = text.encode("utf-8", "surrogatepass")
     while "<" in shape and name in shape:

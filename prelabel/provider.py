@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from prelabel.cache import ResponseCache
 from prelabel.errors import InputError, PrelabelError
 from prelabel.failures import CallError, call_error
+from prelabel.images import tokens_bound, without_images
 
 if TYPE_CHECKING:
     from prelabel.config import AnnotatorConfig
@@ -202,8 +203,10 @@ def upper_bound(
     price = full_price(config)
     if price is None:
         return None
-    sent = json.dumps([messages, params.get("response_format")], ensure_ascii=False)
+    texts, pictures = without_images(messages)
+    sent = json.dumps([texts, params.get("response_format")], ensure_ascii=False)
     tokens = len(sent.encode("utf-8", "surrogatepass")) + OVERHEAD
+    tokens += pictures * tokens_bound(config.model)
     return tokens * price.most_input + config.max_tokens * price.most_output
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as json_
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +15,11 @@ from rich.table import Table
 from prelabel.prompts import named
 
 if TYPE_CHECKING:
-    from prelabel.against_gold import ScoreReport
     from prelabel.api import Routes
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
-    from prelabel.estimate import Estimate
     from prelabel.models import EmbeddedModel
     from prelabel.planning import Plan
-    from prelabel.ranking import Ranking
-    from prelabel.reliability import Agreement
-    from prelabel.scoring import Score
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from prelabel.errors import InputError
 from prelabel.exchange.tables import read_rows
-from prelabel.project import CONFIG_NAME
 from prelabel.first_guideline import first_guideline, scalar
+from prelabel.project import CONFIG_NAME
 from prelabel.resources import data_folder
 
 PROJECT = """\

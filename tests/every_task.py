@@ -43,7 +43,9 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 
 def task_of(name, **more):
     """Return the small task of a type."""
-    return make_task(Guideline.model_validate({"name": "g", "task": name, **GUIDELINES[name]} | more))
+    return make_task(
+        Guideline.model_validate({"name": "g", "task": name, **GUIDELINES[name]} | more)
+    )
 
 
 def item_of(name):

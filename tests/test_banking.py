@@ -9,8 +9,8 @@ import gzip
 
 import pytest
 
-from prelabel.candidates import Preselector, recall
 from prelabel.guideline import Guideline
+from prelabel.preselection import Preselector, recall
 from prelabel.shots import Shot
 from prelabel.tasks import make_task
 

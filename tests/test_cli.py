@@ -178,7 +178,7 @@ def test_init_refuses(tmp_path: Path, run) -> None:
     assert (again.code, again.err.count("\n")) == (2, 1)
     assert "there already" in again.err
     one = run("init", table, "--labels", "a,A", "--text", "body", "--to", tmp_path / "x")
-    assert "two or more that differ" in one.err
+    assert "two or more labels that differ" in one.err
 
 
 def test_guideline_commands(project: Path, run) -> None:

@@ -8,10 +8,10 @@ from facts import LABELS, Facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prelabel.config import DecideConfig
 from prelabel.decide import RULE_VERSION, check_rule, fit_rule, load_rule, restrict
 from prelabel.errors import InputError, RuleMismatchError
 from prelabel.guideline import Guideline
-from prelabel.config import DecideConfig
 from prelabel.records import Annotation
 from prelabel.tasks import make_task
 from prelabel.votes import Ballot, Evidence

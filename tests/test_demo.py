@@ -10,13 +10,12 @@ import pytest
 from prelabel.api import route, score
 from prelabel.demo import demo, verdict
 from prelabel.errors import InputError
-from prelabel.guideline import load_guideline
 from prelabel.guideline_check import check
 from prelabel.models import model_path
 from prelabel.project import load_project
+from prelabel.prompts import guideline_shots
 from prelabel.resources import data_folder
 from prelabel.run import label
-from prelabel.tasks import TASKS
 
 EVALSETS = sorted(path.parent for path in data_folder("evalsets").glob("*/items.jsonl"))
 
@@ -71,20 +70,23 @@ def test_multi_label_with_the_embedded_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", EVALSETS, ids=lambda path: path.name)
 def test_evalsets_are_whole(folder: Path) -> None:
-    assert check(folder / "guideline.yaml", TASKS) == []
-    guideline = load_guideline(folder / "guideline.yaml")
-    items = [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
-    gold = [json.loads(line) for line in (folder / "gold.jsonl").read_text().splitlines()]
-    assert {row["id"] for row in items} == {row["id"] for row in gold}
-    texts = {row["text"] for row in items}
+    assert check(folder / "guideline.yaml") == []
+    project = load_project(folder)
+    items, gold, task = list(project.items()), project.gold, project.task
+    assert 50 <= len(items) <= 200
+    assert {item.id for item in items} == {g.item_id for g in gold}
+    texts = {"\n".join(item.fields.values()) for item in items}
     assert len(texts) == len(items)
-    shown = {example.text for one in guideline.labels for example in one.examples}
+    shown = {"\n".join(s.fields.values()) for s in guideline_shots(project.guideline, task)}
+    assert shown
     assert not texts & shown
-    used = {
-        name for g in gold for name in ([g["label"]] if isinstance(g["label"], str) else g["label"])
-    }
-    assert used == set(guideline.label_names)
-    assert {row["split"] for row in gold} == {"calibration", "test"}
+    values = {value for g in gold for value in task.votes(g.label).values()}
+    declared = task.values() if task.name not in ("spans", "extraction", "hierarchical") else None
+    if declared and True not in declared:
+        assert values == set(declared)
+    assert {g.split for g in gold} == {"calibration", "test"}
+    used = project.config.annotators
+    assert [a.model for a in used] == ["local/smollm2-135m"] * 2
     card = (folder / "README.md").read_text()
     assert "NOT expert" in card
     assert "Known flaws" in card

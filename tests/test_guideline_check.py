@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from prelabel.guideline_check import Finding, check
+from prelabel.tasks import TASKS
 
 SHOP = Path(__file__).with_name("guideline_shop.yaml").read_text(encoding="utf-8")
 
@@ -14,10 +15,10 @@ SHOP = Path(__file__).with_name("guideline_shop.yaml").read_text(encoding="utf-8
 def findings(tmp_path):
     """Check a document."""
 
-    def _findings(content, **options):
+    def _findings(content):
         path = tmp_path / "guideline.yaml"
         path.write_text(content, encoding="utf-8")
-        return check(path, **options)
+        return check(path)
 
     return _findings
 
@@ -38,7 +39,7 @@ LONG = "word " * 121
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("task: classification", "task: classify", (4, "error", "task 'classify' is not known; write one of: classification, multi-label")),
+        ("task: classification", "task: classify", (4, "error", "task 'classify' is not known; write one of: " + ", ".join(TASKS))),
         ("purpose: >-\n  Messages go to the team that can answer.\n", "", (1, "warning", "no purpose; say why these labels are made, and for whom")),
         ("Which one topic is this message about?", "''", (5, "warning", "no question; write the one question a label answers")),
         ("abstain: the", "max_labels: 2\nabstain: the", (44, "error", "max_labels is for multi-label only; remove it")),
@@ -166,10 +167,29 @@ def test_a_nested_list_without_an_end_goes_on(findings):
     assert not [f for f in found if "tree" in f.message or "asked" in f.message]
 
 
-def test_known_tasks_are_given(findings):
-    document = SHOP.replace("task: classification", "task: spans")
-    assert [f.line for f in findings(document)] == [4]
-    assert findings(document, tasks=("spans",)) == []
+@pytest.mark.parametrize(
+    ("task", "more", "line", "message"),
+    [
+        ("classification", "scale: {min: 1, max: 5}\n", 9, "scale is for rating only; remove it"),
+        ("spans", "max_labels: 2\n", 9, "max_labels is for multi-label only; remove it"),
+        ("classification", "merge: mean\n", 9, "merge: mean is not for classification; write most or first"),
+        ("classification", "merge: first\n", None, ""),
+        ("multi-label", "merge: first\n", 9, "merge is for classification and hierarchical and rating only; remove it"),
+    ],
+)  # fmt: skip
+def test_fields_of_other_tasks_are_refused(findings, task, more, line, message):
+    document = minimal("a", "b", task=task, more=more)
+    assert errors(findings(document)) == ([(line, message)] if line else [])
+
+
+def test_an_example_whose_answer_the_task_refuses_has_its_line(findings):
+    more = (
+        "scale: {min: 1, max: 3}\nexamples:\n  - {text: t, answer: 2}\n  - {text: u, answer: 4}\n"
+    )
+    document = minimal(task="rating", more=more).replace("labels:\n", "")
+    (found,) = errors(findings(document))
+    assert found[0] == 6
+    assert found[1].endswith("mend the answer")
 
 
 def test_findings_come_in_file_order(findings):

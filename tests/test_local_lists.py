@@ -9,6 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_local import asked_of, distribution, fake, some_labels, task_of
 
+from prelabel.records import Item
+
+ITEM = Item("i", {"text": "t"})
+
 
 def listing(*rows):
     """Weigh the tokens of a list by how many entries are written: a row of weights for each.
@@ -75,7 +79,10 @@ def test_an_empty_list():
     reply = asked_of(model, task)
     assert content_of(reply) == '{"labels": []}'
     assert (
-        task.read(task.response_model(rationale=False).model_validate_json(content_of(reply))) == []
+        task.read(
+            task.response_model(rationale=False).model_validate_json(content_of(reply)), ITEM
+        ).label
+        == []
     )
     assert distribution(reply, task) == {
         "a": pytest.approx({True: 0.3, False: 0.7}),
@@ -127,7 +134,7 @@ def test_abstaining_is_decided_before_the_list():
         assert found['b "c"'][True] == pytest.approx(0.8 * 0.8)
         assert found["a"][True] == pytest.approx(1 - (1 - 0.8 * 0.2) * (1 - 0.8))
     answer = task.response_model(rationale=False).model_validate_json(content_of(reply))
-    assert task.read(answer) == ["a", 'b "c"']
+    assert task.read(answer, ITEM).label == ["a", 'b "c"']
 
 
 @settings(deadline=None)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from prelabel.errors import InputError
 from prelabel.config import ShotsConfig, json_schema, parse_config
+from prelabel.errors import InputError
 from prelabel.project import Project, load_project
 
 BASE = "items: {path: items.csv}\n"

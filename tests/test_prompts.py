@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prelabel.config import AnnotatorConfig
 from prelabel.errors import InputError
 from prelabel.guideline import Guideline, load_guideline
-from prelabel.config import AnnotatorConfig
 from prelabel.prompts import (
     fence,
     guideline_shots,

@@ -58,8 +58,8 @@ def test_one_seam_to_each_outside() -> None:
     assert importers == {
         "litellm": {"provider"},
         "instructor": {"llm"},
-        "typer": {"cli"},
-        "rich": {"screen", "watch"},
+        "typer": {"cli", "cli_guideline", "cli_models"},
+        "rich": {"screen", "screen_scores", "watch"},
         "xllamacpp": {"local"},
         "diskcache": {"cache"},
     }

@@ -12,6 +12,7 @@ from prelabel.errors import InputError
 from prelabel.guideline import Guideline
 from prelabel.guideline_check import check
 from prelabel.records import Item
+from prelabel.tasks import TASKS as EVERY_TASK
 from prelabel.tasks import (
     AbstainedError,
     OffListError,
@@ -20,7 +21,6 @@ from prelabel.tasks import (
     make_task,
     shorten,
 )
-from prelabel.tasks import TASKS as EVERY_TASK
 
 TASKS = ("classification", "multi-label")
 """The tasks of flat label sets; `test_every_task` has all of them."""

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from prelabel.candidates import Preselector, recall
 from prelabel.errors import InputError
 from prelabel.guideline import Guideline, load_guideline
+from prelabel.preselection import Preselector, recall
 from prelabel.shots import Shot
 from prelabel.tasks import make_task
 
