@@ -94,6 +94,7 @@ class LLMAnnotator:
             said.detail = (
                 f"longer than {self.config.split.characters:,} characters, and "  # type: ignore[union-attr]
                 f"{self.task.name} cannot be labeled in parts"
+                + ("; declare `merge:` in the guideline" if self.task.name == "rating" else "")
             )
             raise _NoLabelError("failed", "too_long")
         found: list[tuple[Part, Reading]] = []

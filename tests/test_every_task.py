@@ -7,7 +7,7 @@ from every_task import item_of, labels_of, task_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prelabel.tasks import TASKS, Measured
+from prelabel.tasks import TASKS, Measured, Task
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -59,6 +59,12 @@ def test_aligned_votes_are_complete_and_aligned_again_the_same(name, data):
     for who, own in aligned.items():
         if task.name not in ("text", "extraction"):  # these take one spelling for equal values
             assert task.from_votes(own) == task.from_votes(votes[who])
+
+
+def test_what_can_be_labeled_in_parts_says_so():
+    merging = {name for name in TASKS if type(task_of(name)).merge is not Task.merge}
+    assert {name for name in TASKS if task_of(name).splits} == merging - {"matching", "rating"}
+    assert task_of("rating", merge="max").splits
 
 
 MEASURED = [name for name in TASKS if hasattr(task_of(name), "measure")]

@@ -170,11 +170,11 @@ def test_a_nested_list_without_an_end_goes_on(findings):
 @pytest.mark.parametrize(
     ("task", "more", "line", "message"),
     [
-        ("classification", "scale: {min: 1, max: 5}\n", 9, "scale is for rating only; remove it"),
-        ("spans", "max_labels: 2\n", 9, "max_labels is for multi-label only; remove it"),
-        ("classification", "merge: mean\n", 9, "merge: mean is not for classification; write most or first"),
+        ("classification", "scale: {min: 1, max: 5}\n", 8, "scale is for rating only; remove it"),
+        ("spans", "max_labels: 2\n", 8, "max_labels is for multi-label only; remove it"),
+        ("classification", "merge: mean\n", 8, "merge: mean is not for classification; write most or first"),
         ("classification", "merge: first\n", None, ""),
-        ("multi-label", "merge: first\n", 9, "merge is for classification and hierarchical and rating only; remove it"),
+        ("multi-label", "merge: first\n", 8, "merge is for classification and hierarchical and rating only; remove it"),
     ],
 )  # fmt: skip
 def test_fields_of_other_tasks_are_refused(findings, task, more, line, message):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
-
-from prelabel.guideline import ABSTAIN, fold
 from prelabel.logprobs import label_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import answer_model, choices, chosen, one_of
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from prelabel.guideline import Guideline
     from prelabel.splitting import Part
 
@@ -31,19 +31,12 @@ class Classification(Task):
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
         """Return a model with ``label``, after a short ``rationale`` where asked for."""
-        allowed = [*self.labels, *([ABSTAIN] if self.guideline.abstain else [])]
-        label = Annotated[str, WithJsonSchema({"type": "string", "enum": allowed})]
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        fields["label"] = (label, ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        label = one_of(choices(self.labels, self.guideline))
+        return answer_model({"label": (label, ...)}, rationale=rationale)
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the label's name; the raw text must match a name or alias as a whole."""
-        raw = answer.label  # type: ignore[attr-defined]
-        if self.guideline.abstain and fold(raw) == ABSTAIN:
-            raise AbstainedError
-        return Reading(self.match(raw))
+        return Reading(self.match(chosen(answer.label, self.guideline)))  # type: ignore[attr-defined]
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return the label's name for a recorded value."""

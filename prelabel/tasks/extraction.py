@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.normalize import as_date, as_number, normalize
 from prelabel.records import Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import answer_model, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -49,17 +50,11 @@ class Extraction(Task):
             f"field_{at}": (Annotated[Any, WithJsonSchema(_schema(field))], Field(alias=name))
             for at, (name, field) in enumerate(self.fields.items())
         }
-        if self.guideline.abstain:
-            fields = {ABSTAIN: (bool, ...)} | fields
-        if rationale:
-            fields = {RATIONALE: (str, ...)} | fields
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        return answer_model(fields, rationale=rationale, abstain=bool(self.guideline.abstain))
 
     def read(self, answer: BaseModel, item: Item) -> Reading:
         """Return the fields that have a value; a part of a long item may lack required ones."""
-        if self.guideline.abstain and getattr(answer, ABSTAIN):
-            raise AbstainedError
+        stay(answer, self.guideline)
         given = {name: getattr(answer, f"field_{at}") for at, name in enumerate(self.fields)}
         label = self._normalised(given)
         if "part" not in item.meta:

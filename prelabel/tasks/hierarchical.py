@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from typing import TYPE_CHECKING, Any
 
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.logprobs import label_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import answer_model, choices, chosen, one_of
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from prelabel.estimate import Estimate, FloatArray
     from prelabel.guideline import Guideline, LabelDefinition
     from prelabel.guideline_check import Finding, Line
@@ -68,21 +69,13 @@ class Hierarchical(Task):
 
         The path is one of the leaves' paths; where these are too many for a schema, any text.
         """
-        allowed = [*self.leaves, *([ABSTAIN] if self.guideline.abstain else [])]
-        path: Any = str
-        if fits_schema(allowed):
-            path = Annotated[str, WithJsonSchema({"type": "string", "enum": allowed})]
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        fields["path"] = (path, ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        allowed = choices(self.leaves, self.guideline)
+        path = one_of(allowed) if fits_schema(allowed) else str
+        return answer_model({"path": (path, ...)}, rationale=rationale)
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the path as a list of names."""
-        raw = answer.path  # type: ignore[attr-defined]
-        if self.guideline.abstain and fold(raw) == ABSTAIN:
-            raise AbstainedError
-        return Reading(self.match(raw))
+        return Reading(self.match(chosen(answer.path, self.guideline)))  # type: ignore[attr-defined]
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return the path for a recorded value: a list of names, a text, or ``{"path": …}``.

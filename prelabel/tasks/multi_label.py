@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from pydantic import BaseModel, WithJsonSchema
 
 from prelabel.guideline import ABSTAIN
 from prelabel.logprobs import list_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import answer_model, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -32,17 +33,13 @@ class MultiLabel(Task):
         """Return a model with ``labels``, after a short ``rationale`` where asked for."""
         entry = {"type": "string", "enum": list(self.labels)}
         listed = Annotated[list[str], WithJsonSchema({"type": "array", "items": entry})]
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        if self.guideline.abstain:
-            fields[ABSTAIN] = (bool, ...)
-        fields["labels"] = (listed, ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        return answer_model(
+            {"labels": (listed, ...)}, rationale=rationale, abstain=bool(self.guideline.abstain)
+        )
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the labels of the list; each must match a name or alias as a whole."""
-        if self.guideline.abstain and getattr(answer, ABSTAIN):
-            raise AbstainedError
+        stay(answer, self.guideline)
         return Reading(self.match(answer.labels))  # type: ignore[attr-defined]
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002

@@ -6,16 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import InputError
-from prelabel.guideline import ABSTAIN, fold
+from prelabel.guideline import fold
 from prelabel.logprobs import label_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
 from prelabel.tasks import (
-    AbstainedError,
     InconsistentError,
     Level,
     OffListError,
@@ -23,8 +20,11 @@ from prelabel.tasks import (
     Task,
     shorten,
 )
+from prelabel.tasks.answers import answer_model, choices, chosen, one_of
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from prelabel.guideline import Guideline
     from prelabel.guideline_check import Finding, Line
 
@@ -47,19 +47,12 @@ class Pairwise(Task):
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
         """Return a model with ``better``, after a short ``rationale`` where asked for."""
-        allowed = [*self.labels, *([ABSTAIN] if self.guideline.abstain else [])]
-        better = Annotated[str, WithJsonSchema({"type": "string", "enum": allowed})]
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        fields["better"] = (better, ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        better = one_of(choices(self.labels, self.guideline))
+        return answer_model({"better": (better, ...)}, rationale=rationale)
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return which text is better in the order in which they were shown."""
-        raw = answer.better  # type: ignore[attr-defined]
-        if self.guideline.abstain and fold(raw) == ABSTAIN:
-            raise AbstainedError
-        return Reading(self.match(raw))
+        return Reading(self.match(chosen(answer.better, self.guideline)))  # type: ignore[attr-defined]
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return ``A``, ``B`` or ``tie`` for a recorded value."""

@@ -12,25 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     StrictFloat,
     StrictInt,
     StrictStr,
     WithJsonSchema,
-    create_model,
 )
 
 from prelabel.errors import InputError
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.records import Distribution, Item, Label, Value, Votes
 from prelabel.tasks import (
-    AbstainedError,
     Level,
     OffListError,
     Reading,
     Task,
     shorten,
 )
+from prelabel.tasks.answers import answer_model, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline, Scale
@@ -95,19 +93,17 @@ class Rating(Task):
         schema: dict[str, Any] = {"type": "integer" if whole else "number"}
         if self.declared and len(self.declared) <= MOST_NAMED:
             schema["enum"] = list(self.declared)
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
         number: Any = StrictInt | StrictFloat | StrictStr
         if self.guideline.abstain:
-            fields[ABSTAIN] = (bool, ...)
             number |= None
-        fields["rating"] = (Annotated[number, WithJsonSchema(schema)], ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        rating = Annotated[number, WithJsonSchema(schema)]
+        return answer_model(
+            {"rating": (rating, ...)}, rationale=rationale, abstain=bool(self.guideline.abstain)
+        )
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the rating; one outside the scale is refused, never rounded or clamped."""
-        if self.guideline.abstain and getattr(answer, ABSTAIN):
-            raise AbstainedError
+        stay(answer, self.guideline)
         return Reading(self.match(answer.rating))  # type: ignore[attr-defined]
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from pydantic import BaseModel, WithJsonSchema, create_model
 
 from prelabel.errors import InputError
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.records import Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import answer_model, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -63,12 +64,9 @@ class Relations(Task):
         relation = create_model("Relation", head=(str, ...), label=(str, ...), tail=(str, ...))
         schema = WithJsonSchema({"type": "array", "items": entry})
         listed = Annotated[list[relation], schema]
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        if self.guideline.abstain:
-            fields[ABSTAIN] = (bool, ...)
-        fields[RELATIONS] = (listed, ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        return answer_model(
+            {RELATIONS: (listed, ...)}, rationale=rationale, abstain=bool(self.guideline.abstain)
+        )
 
     def views(self, item: Item) -> Sequence[Item]:
         """Return the item alone. Raises ``InputError`` where its spans cannot be read."""
@@ -85,8 +83,7 @@ class Relations(Task):
         left out and listed in ``extras["ungrounded"]``. Raises ``OffListError`` if none is left,
         and for a relation that the guideline lacks.
         """
-        if self.guideline.abstain and getattr(answer, ABSTAIN):
-            raise AbstainedError
+        stay(answer, self.guideline)
         given = [(r.head, r.label, r.tail) for r in answer.relations]  # type: ignore[attr-defined]
         label, lost = self._ground(given, item)
         if lost and not label:

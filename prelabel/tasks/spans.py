@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from pydantic import BaseModel, WithJsonSchema, create_model
 
 from prelabel.errors import InputError
 from prelabel.grounding import Mention, Span, ground, hint_of
 from prelabel.guideline import ABSTAIN
 from prelabel.records import Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import STRICT, answer_model, one_of, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -29,6 +30,7 @@ class Spans(Task):
 
     name = "spans"
     level: Level = "nominal"
+    splits = True
     needs_item = True
 
     def __init__(self, guideline: Guideline) -> None:
@@ -37,25 +39,23 @@ class Spans(Task):
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
         """Return a model with ``spans``, each with ``text``, ``label`` and ``hint``."""
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        name = Annotated[str, WithJsonSchema({"type": "string", "enum": list(self.labels)})]
+        name = one_of(self.labels)
         entry: dict[str, Any] = {"text": (str, ...), "label": (name, ...), "hint": (str, ...)}
-        span = create_model("Span", __config__=config, **entry)
+        span = create_model("Span", __config__=STRICT, **entry)
         # written out where it is used: not every provider follows references
         inline = WithJsonSchema({"type": "array", "items": span.model_json_schema()})
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        if self.guideline.abstain:
-            fields[ABSTAIN] = (bool, ...)
-        fields["spans"] = (Annotated[list[span], inline], ...)
-        return create_model("Answer", __config__=config, **fields)
+        return answer_model(
+            {"spans": (Annotated[list[span], inline], ...)},
+            rationale=rationale,
+            abstain=bool(self.guideline.abstain),
+        )
 
     def read(self, answer: BaseModel, item: Item) -> Reading:
         """Return the spans found in the item's text; those that are not there are ungrounded.
 
         Raises ``OffListError`` where a label is not declared, or no span at all is in the text.
         """
-        if self.guideline.abstain and getattr(answer, ABSTAIN):
-            raise AbstainedError
+        stay(answer, self.guideline)
         given: list[Any] = answer.spans  # type: ignore[attr-defined]
         mentions = [Mention(span.text, self._name(span.label), span.hint) for span in given]
         spans, ungrounded = ground(text_of(item), mentions, overlap=self.guideline.overlap)

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, create_model
-
 from prelabel.guideline import ABSTAIN
 from prelabel.normalize import normalize
 from prelabel.records import Item, Label, Value, Votes
-from prelabel.tasks import AbstainedError, Level, OffListError, Reading, Task, shorten
+from prelabel.tasks import Level, OffListError, Reading, Task, shorten
+from prelabel.tasks.answers import answer_model, stay
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from prelabel.guideline import Guideline
     from prelabel.guideline_check import Finding, Line
     from prelabel.measures import Measures
@@ -36,17 +37,13 @@ class Text(Task):
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
         """Return a model with ``answer``, after a short ``rationale`` where asked for."""
-        fields: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
-        if self.guideline.abstain:
-            fields[ABSTAIN] = (bool, ...)
-        fields["answer"] = (str, ...)
-        config = ConfigDict(json_schema_extra={"additionalProperties": False})
-        return create_model("Answer", __config__=config, **fields)
+        return answer_model(
+            {"answer": (str, ...)}, rationale=rationale, abstain=bool(self.guideline.abstain)
+        )
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
         """Return the answer, trimmed and in Unicode NFC."""
-        if self.guideline.abstain and getattr(answer, ABSTAIN):
-            raise AbstainedError
+        stay(answer, self.guideline)
         return Reading(_clean(answer.answer))  # type: ignore[attr-defined]
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002

@@ -1,0 +1,46 @@
+"""What the answers of all tasks have in common: their pydantic models, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+
+from prelabel.guideline import ABSTAIN, Guideline, fold
+from prelabel.tasks import AbstainedError
+
+STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+
+def one_of(values: Sequence[str]) -> Any:
+    """Return a type of text whose schema names ``values``; any other text reaches ``read``."""
+    return Annotated[str, WithJsonSchema({"type": "string", "enum": list(values)})]
+
+
+def answer_model(
+    fields: Mapping[str, Any], *, rationale: bool, abstain: bool = False
+) -> type[BaseModel]:
+    """Return the model of an answer: a rationale and a way out where asked for, then ``fields``."""
+    head: dict[str, Any] = {"rationale": (str, ...)} if rationale else {}
+    if abstain:
+        head[ABSTAIN] = (bool, ...)
+    return create_model("Answer", __config__=STRICT, **head, **fields)
+
+
+def choices(labels: Sequence[str], guideline: Guideline) -> list[str]:
+    """Return the values of a single choice: the labels, and the way out where there is one."""
+    return [*labels, *([ABSTAIN] if guideline.abstain else [])]
+
+
+def chosen(raw: str, guideline: Guideline) -> str:
+    """Return a single choice as it is. Raises ``AbstainedError`` where it is the way out."""
+    if guideline.abstain and fold(raw) == ABSTAIN:
+        raise AbstainedError
+    return raw
+
+
+def stay(answer: BaseModel, guideline: Guideline) -> None:
+    """Raise ``AbstainedError`` where an answer's field ``abstain`` says so."""
+    if guideline.abstain and getattr(answer, ABSTAIN):
+        raise AbstainedError
