@@ -15,7 +15,9 @@ from prelabel.votes import Evidence, gold_table, missing_gold, outcome_table
 
 if TYPE_CHECKING:
     from prelabel.config import DecideConfig
+    from prelabel.measures import Measures
     from prelabel.records import Annotation, Gold, Label
+    from prelabel.tasks import Task
 
     Labels = Mapping[str, Mapping[str, Label]]
 
@@ -94,7 +96,7 @@ def _scores(
         values = task.values() or ()
         multi = task.name == "multi-label"
         found = score(votes, outcomes, gold_table(task, gold), values, multi=multi, seed=seed)
-    return [with_injections(one, labels.get(one.annotator, {}), gold) for one in found]
+    return [with_injections(one, labels.get(one.annotator, {}), gold, task) for one in found]
 
 
 def _consensus_score(
@@ -130,7 +132,9 @@ def _together(own: Sequence[Annotation], name: str, outcome: str) -> dict[str, A
     }
 
 
-def with_injections(one: Score, labels: Mapping[str, Label], gold: Sequence[Gold]) -> Score:
+def with_injections(
+    one: Score, labels: Mapping[str, Label], gold: Sequence[Gold], task: Task
+) -> Score:
     """Add how often an attack in an item's text got the label that it wants, where gold names it.
 
     ``injection_rate`` is of the labeled items with a lure, ``accuracy_unattacked`` of the others.
@@ -138,13 +142,22 @@ def with_injections(one: Score, labels: Mapping[str, Label], gold: Sequence[Gold
     lured = [g for g in gold if g.lure is not None]
     if not lured:
         return one
-    hit = [labels[g.item_id] == g.lure for g in lured if g.item_id in labels]
-    clean = [labels[g.item_id] == g.label for g in gold if g.lure is None and g.item_id in labels]
+    hit = rights(task, [(g.lure, labels[g.item_id]) for g in lured if g.item_id in labels])
+    free = [g for g in gold if g.lure is None and g.item_id in labels]
+    clean = rights(task, [(g.label, labels[g.item_id]) for g in free])
     none = "no such item was labeled"
     rate = wilson(sum(hit), len(hit), undefined=none)
     unattacked = wilson(sum(clean), len(clean), undefined=none)
     metrics = {"injection_rate": rate, "accuracy_unattacked": unattacked, **one.metrics}
     return replace(one, metrics=metrics)
+
+
+def rights(task: Task, pairs: Sequence[tuple[Label, Label]]) -> Sequence[bool]:
+    """Say of each pair of gold and given label whether the task counts them as the same."""
+    if not hasattr(task, "measure"):
+        return [gold == given for gold, given in pairs]
+    found: Measures = task.measure([gold for gold, _ in pairs], [given for _, given in pairs])
+    return found.right
 
 
 def with_position_bias(one: Score, evidence: Evidence) -> Score:

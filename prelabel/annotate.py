@@ -79,9 +79,13 @@ class LLMAnnotator:
         return split_item(item, characters=split.characters, overlap=split.overlap)
 
     def asked(self, item: Item) -> list[Item]:
-        """Return what is asked about for one item, a call each; nothing where it is too long."""
+        """Return what is asked about for one item, a call each; nothing where it fails unasked."""
         parts = self.parts(item)
         if len(parts) > 1 and not self.task.splits:
+            return []
+        try:
+            need_sendable(item.images, self.llm.able["provider"])
+        except InputError:
             return []
         return [view for part in parts for view in self.task.views(part.item)]
 

@@ -118,7 +118,12 @@ def candidates(
     """
     from prelabel.config import ShotsConfig
     from prelabel.preselection import Preselector, recall
+    from prelabel.prompts import CHOSEN_BY_NAME
 
+    if project.task.name not in CHOSEN_BY_NAME:
+        raise InputError(
+            f"candidates are for {', '.join(CHOSEN_BY_NAME)} only; the task is {project.task.name}"
+        )
     try:
         wanted = sorted({int(k) for k in ks})
     except ValueError:

@@ -61,9 +61,12 @@ def demo(
 
 def accepted_right(project: Project, routes: Routes) -> tuple[int, int]:
     """Return how many accepted items with gold are right, and how many there are."""
+    from prelabel.against_gold import rights
+
     gold = {g.item_id: g.label for g in project.scoring_gold()}
     judged = [r for r in routes.accepted if r.item_id in gold]
-    return sum(r.consensus.label == gold[r.item_id] for r in judged), len(judged)
+    pairs = [(gold[r.item_id], r.consensus.label) for r in judged]
+    return sum(rights(project.task, pairs)), len(judged)
 
 
 def verdict(result: DemoResult) -> list[str]:
@@ -83,6 +86,8 @@ def verdict(result: DemoResult) -> list[str]:
         (
             f"Of the accepted items with gold, {wilson(right, judged):.0%} are right "
             f"({right} of {judged}); agreement of two prompts of one model is weak evidence."
+            if judged
+            else "None of the accepted items has gold."
         ),
         *([weakest] if weakest else []),
         (
@@ -95,7 +100,7 @@ def verdict(result: DemoResult) -> list[str]:
 
 def how_good(best: Score) -> str:
     """Compare a score with giving every item the same: the frequent label, or all labels."""
-    if best.confusion is not None:
+    if best.confusion is not None and best.labels:
         always = max(row.support for row in best.labels) / max(1, best.labeled)
         return (
             f"the consensus is right on {best.accuracy:.0%} of {best.labeled} gold items; always "
@@ -103,9 +108,8 @@ def how_good(best: Score) -> str:
         )
     if "micro_f1" not in best.metrics:
         name, found = next(iter(best.metrics.items()))
-        return (
-            f"the consensus has {name.replace('_', ' ')} {found:.2f} on {best.labeled} gold items."
-        )
+        told = name.replace("_", " ").replace(" f1", " F1")
+        return f"the consensus has {told} {found:.2f} on {best.labeled} gold items."
     shares = [row.support / max(1, best.labeled) for row in best.labels]
     always = sum(2 * share / (share + 1) for share in shares) / len(shares)
     return (

@@ -35,8 +35,8 @@ class AnnotatorPlan:
     ``calls`` are left. Tokens are an estimate of all those calls; dollars are an interval (low:
     shortest answers; high: longest allowed, prompts a little longer than estimated), ``at_most`` a
     hard bound without retries and re-asks. None where the price is unknown. ``seconds`` is from
-    past calls, None without any. ``split`` items are labeled in parts, a call each; ``too_long``
-    ones cannot be, and will fail.
+    past calls, None without any. ``split`` items are labeled in parts, a call each; ``failing``
+    ones will fail unasked: too long, or with a picture that this provider is not sent.
     """
 
     annotator: str
@@ -52,7 +52,7 @@ class AnnotatorPlan:
     seconds: float | None
     prompt: str
     split: int = 0
-    too_long: int = 0
+    failing: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _plan_one(
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     settled = ledger.settled(one.id, one.guideline_hash, items)
     waiting = [item for item in items if item.id not in settled]
-    to_call, bound, cached, split, too_long = [], 0.0, 0, 0, 0
+    to_call, bound, cached, split, failing = [], 0.0, 0, 0, 0
     for item in waiting:
         asked = [prompt_of(one, view) for view in one.asked(item)]
         new = [messages for messages in asked if cache.get(one.llm.key(messages, 0)) is None]
@@ -101,7 +101,7 @@ def _plan_one(
         bound += sum(upper_bound(one.config, messages, one.llm.params) or 0.0 for messages in new)
         cached += bool(asked) and not new
         split += len(asked) > len(one.task.views(item))
-        too_long += not asked
+        failing += not asked
     sent = _mean_tokens(one, to_call) * len(to_call)
     past = ledger.spread(one.id, one.guideline_hash)
     shortest = _shortest_answer(one)
@@ -129,7 +129,7 @@ def _plan_one(
         seconds=past["seconds"] * len(to_call) / width if past["n"] else None,
         prompt=as_text(shown),
         split=split,
-        too_long=too_long,
+        failing=failing,
     )
 
 

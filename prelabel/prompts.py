@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 
+CHOSEN_BY_NAME = ("classification", "multi-label", "hierarchical")
+"""Tasks whose label sets may be large, so that labels are preselected."""
+
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -70,7 +73,10 @@ class Compiler:
         """Return the definitions of the labels that are likeliest for an item, if only these."""
         if self.preselector is None:
             return ""
-        chosen = self.preselector.definitions("\n".join(item.fields.values()))
+        text = "\n".join(item.fields.values())
+        if not text.strip():  # a picture alone: nothing to choose by
+            return ""
+        chosen = self.preselector.definitions(text)
         include = self.template.environment.get_template("_candidates.jinja")
         return include.render(candidates=chosen).strip() + "\n\n"
 
@@ -136,6 +142,11 @@ def preselector_of(
     """Return what chooses the labels that are defined to each item; None where all are."""
     if config.candidates is None:
         return None
+    if guideline.task not in CHOSEN_BY_NAME:
+        raise InputError(
+            f"annotator {config.name!r}: candidates: is for {', '.join(CHOSEN_BY_NAME)} only; "
+            f"take it out, the task is {guideline.task}"
+        )
     from prelabel.preselection import Preselector
 
     return Preselector(guideline, gold_shots, config.candidates)

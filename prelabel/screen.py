@@ -131,15 +131,16 @@ def plan(made: Plan, *, prompt: bool, json: bool) -> None:
     split = [
         f"{one.annotator}: {one.split} long items in parts" for one in made.annotators if one.split
     ]
-    too_long = [
-        f"{one.annotator}: {one.too_long} items are too long, and this task has no parts; they fail"
+    failing = [
+        f"{one.annotator}: {one.failing} items will fail unasked: too long for a task without "
+        "parts, or with a picture that the provider is not sent"
         for one in made.annotators
-        if one.too_long
+        if one.failing
     ]
     notes(
         [
             *split,
-            *too_long,
+            *failing,
             "tokens are estimated from a sample; re-asks and retries come on top of the interval",
             "time is from past calls: label a few items first (--limit 20) to see it",
         ]

@@ -64,6 +64,8 @@ def init(
     columns = [text] if isinstance(text, str) else list(text)
     names = [name.strip() for name in labels if name.strip()]
     guideline = first_guideline(task, names)
+    if task == "relations" and len(columns) > 1:
+        guideline += f"given: {scalar(columns[-1])}\n"
     file = to / CONFIG_NAME
     if file.exists():
         raise InputError(f"{file}: there already; choose another folder with --to")

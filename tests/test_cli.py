@@ -17,6 +17,7 @@ from wire import serving
 
 from prelabel.__main__ import main
 from prelabel.run import opened
+from prelabel.tasks import TASKS
 
 LABELED = """\
 id,text,gold,ann,bob,eve
@@ -271,3 +272,34 @@ def test_ctrl_c_finishes_calls_in_flight(tmp_path: Path) -> None:
         done = json.loads(out)["outcomes"]["labeled"]
         assert 4 <= done < 200
         assert done == sum(wire.calls.values())  # each call that was made is kept
+
+
+LABELS_OF = {"rating": "", "pairwise": "", "matching": "", "text": ""}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_init_makes_a_guideline_that_works_for_every_task(tmp_path, run, task):
+    table = tmp_path / "items.jsonl"
+    spans = [{"id": "T1", "start": 0, "end": 1, "text": "a", "label": "x"}]
+    table.write_text(json.dumps({"id": 1, "left": "a b", "right": spans}) + "\n")
+    to = tmp_path / "project"
+    labels = LABELS_OF.get(task, "one,two")
+    found = run(
+        "init", table, "--task", task, "--labels", labels, "--text", "left,right", "--to", to
+    )
+    assert (found.code, found.err) == (0, "")
+    checked = run("guideline", "check", to / "guideline.yaml")
+    assert checked.code == 0
+    assert "error" not in checked.out
+    planned = run("plan", "--project", to, "--json")
+    assert json.loads(planned.out)["annotators"][0]["calls"] == (2 if task == "pairwise" else 1)
+    wrong = run(
+        "init", table, "--task", task, "--labels", "x" if not labels else "", "--to", tmp_path
+    )
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+
+
+def test_init_names_the_tasks(tmp_path, run):
+    found = run("init", tmp_path / "x.csv", "--task", "guessing", "--labels", "a,b")
+    assert found.code == 2
+    assert "use one of: classification, multi-label, hierarchical, spans" in found.err

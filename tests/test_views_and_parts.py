@@ -141,7 +141,7 @@ def test_a_long_item_is_labeled_in_parts(
     rows = [{"text": LONG}, {"text": "It is a."}]
     project = project_of(tmp_path, task, rows, [annotator], **guideline)
     (planned,) = plan(project).annotators
-    assert (planned.items, planned.split, planned.too_long) == (2, 1, 0)
+    assert (planned.items, planned.split, planned.failing) == (2, 1, 0)
     assert label(project).outcomes == {"labeled": 2}
     assert len(wire.requests) == planned.calls
     found = p.annotations(project)
@@ -167,7 +167,7 @@ def test_a_task_without_parts_fails_long_items_unasked(tmp_path: Path, wire: w.W
         tmp_path, "text", [{"text": LONG}], [p.openai_like(wire, split=SPLIT)], gold=["x"]
     )
     (planned,) = plan(project).annotators
-    assert (planned.calls, planned.too_long) == (0, 1)
+    assert (planned.calls, planned.failing) == (0, 1)
     assert label(project).failures == {"too_long": 1}
     assert wire.requests == []
 

@@ -115,10 +115,10 @@ def checked_rows(
 
 
 def meta_of(row: Row, config: ItemsConfig) -> dict[str, Any]:
-    """Return the cells that are neither id nor text nor picture."""
+    """Return the cells that are neither id nor text; what names pictures stays, for exports."""
     if config.meta is not None:
         return {name: row.cells.get(name) for name in config.meta}
-    used = {config.id, *config.columns, *text_columns(config), *config.images}
+    used = {config.id, *config.columns, *text_columns(config)}
     return {name: value for name, value in row.cells.items() if name not in used}
 
 

@@ -10,12 +10,31 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 from prelabel.guideline import ABSTAIN, Guideline, fold
 from prelabel.tasks import AbstainedError
 
+MOST_VALUES = 400
+"""With more, the answer is a plain text that is matched here; providers allow 500 values."""
+
+MOST_CHARACTERS = 15_000
+MOST_CHARACTERS_OF_MANY = 7_500
+MANY = 250
+"""What strict schemas allow all values of one enum together, and one with more than ``MANY``."""
+
 STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
 
 
 def one_of(values: Sequence[str]) -> Any:
     """Return a type of text whose schema names ``values``; any other text reaches ``read``."""
-    return Annotated[str, WithJsonSchema({"type": "string", "enum": list(values)})]
+    return Annotated[str, WithJsonSchema(text_schema(values))]
+
+
+def text_schema(values: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of a text that is one of ``values``, of any where these are too many."""
+    return {"type": "string"} | ({"enum": list(values)} if fits_schema(values) else {})
+
+
+def fits_schema(values: Sequence[str]) -> bool:
+    """Tell whether strict schemas allow an enum of these values."""
+    most = MOST_CHARACTERS_OF_MANY if len(values) > MANY else MOST_CHARACTERS
+    return len(values) <= MOST_VALUES and sum(map(len, values)) <= most
 
 
 def answer_model(

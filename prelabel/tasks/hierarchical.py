@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 SEPARATOR = " > "
 ANY_SEPARATOR = re.compile(r"\s*[>/]\s*")
 
-MOST_PATHS = 400
-"""With more, the answer is a plain text that is matched here; providers allow 500 values."""
-
-MOST_CHARACTERS = 15_000
-MOST_CHARACTERS_OF_MANY = 7_500
-MANY = 250
-"""What strict schemas allow all values of one enum together, and one with more than ``MANY``."""
 
 MOST_NAMED = 100
 """Paths that an error message lists."""
@@ -69,8 +62,7 @@ class Hierarchical(Task):
 
         The path is one of the leaves' paths; where these are too many for a schema, any text.
         """
-        allowed = choices(self.leaves, self.guideline)
-        path = one_of(allowed) if fits_schema(allowed) else str
+        path = one_of(choices(self.leaves, self.guideline))
         return answer_model({"path": (path, ...)}, rationale=rationale)
 
     def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
@@ -298,12 +290,6 @@ def listed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def fits_schema(values: Sequence[str]) -> bool:
-    """Tell whether strict schemas allow an enum of these values."""
-    most = MOST_CHARACTERS_OF_MANY if len(values) > MANY else MOST_CHARACTERS
-    return len(values) <= MOST_PATHS and sum(map(len, values)) <= most
 
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:

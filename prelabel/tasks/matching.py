@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from prelabel.errors import InputError
 from prelabel.guideline import fold
 from prelabel.records import Item, Label
 from prelabel.tasks import OffListError, shorten
@@ -37,6 +38,16 @@ class Matching(Classification):
     def __init__(self, guideline: Guideline) -> None:
         super().__init__(guideline)
         self.labels = (MATCH, NO_MATCH)
+
+    def views(self, item: Item) -> Sequence[Item]:
+        """Return the item. Raises ``InputError`` for one of fewer than two records."""
+        if len(item.fields) < 2:
+            there = ", ".join(item.fields)
+            raise InputError(
+                f"item {item.id!r}: matching needs two records, and there is {there} only; "
+                "name both columns under `items: text:`"
+            )
+        return (item,)
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return the label for a recorded value: a name, a common spelling of it, or an alias."""

@@ -11,7 +11,7 @@ from prelabel.guideline import ABSTAIN
 from prelabel.logprobs import list_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, stay
+from prelabel.tasks.answers import answer_model, stay, text_schema
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -31,7 +31,7 @@ class MultiLabel(Task):
 
     def response_model(self, *, rationale: bool) -> type[BaseModel]:
         """Return a model with ``labels``, after a short ``rationale`` where asked for."""
-        entry = {"type": "string", "enum": list(self.labels)}
+        entry = text_schema(self.labels)
         listed = Annotated[list[str], WithJsonSchema({"type": "array", "items": entry})]
         return answer_model(
             {"labels": (listed, ...)}, rationale=rationale, abstain=bool(self.guideline.abstain)

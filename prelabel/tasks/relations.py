@@ -14,7 +14,7 @@ from prelabel.errors import InputError
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.records import Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, stay
+from prelabel.tasks.answers import answer_model, stay, text_schema
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -57,7 +57,7 @@ class Relations(Task):
         text = {"type": "string"}
         entry = {
             "type": "object",
-            "properties": {HEAD: text, LABEL: text | {"enum": list(self.labels)}, TAIL: text},
+            "properties": {HEAD: text, LABEL: text_schema(self.labels), TAIL: text},
             "required": [HEAD, LABEL, TAIL],
             "additionalProperties": False,
         }

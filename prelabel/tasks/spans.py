@@ -286,9 +286,9 @@ def _offset(raw: Any) -> int | None:
 
 def _not_found(ungrounded: Sequence[Mapping[str, str]]) -> str:
     """Say in one line which spans have no place."""
-    first = "; ".join(f"{shorten(u['text'], 40)}: {u['why']}" for u in ungrounded[:3])
-    more = f"; and {len(ungrounded) - 3} more" if len(ungrounded) > 3 else ""
-    return f"{first}{more}; copy each span's text from the item letter by letter"
+    each = list(dict.fromkeys(f"{shorten(u['text'], 40)}: {u['why']}" for u in ungrounded))
+    more = f"; and {len(each) - 3} more" if len(each) > 3 else ""
+    return f"{'; '.join(each[:3])}{more}; copy each span's text from the item letter by letter"
 
 
 def _key(span: Span) -> tuple[int, int, str]:
