@@ -37,12 +37,14 @@ class ScoreReport:
     gold: int
     split: str | None
     notes: tuple[str, ...]
+    task: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON-able values."""
         return {
             "gold": self.gold,
             "split": self.split,
+            "task": self.task,
             "annotators": [s.to_dict() for s in self.annotators],
             "corrected": [s.to_dict() for s in self.corrected],
             "consensus": self.consensus and self.consensus.to_dict(),
@@ -75,6 +77,7 @@ def score_all(
         len(gold),
         used.pop() or None if len(used) == 1 else None,
         (*evidence.notes, *rule.notes, *missing_gold(evidence, gold)),
+        evidence.task.name,
     )
 
 

@@ -348,13 +348,13 @@ def template_hash(template: Template) -> str:
     return content_hash(sorted(sources.values()))
 
 
-def named(label: Label) -> str:
-    """Name a label for people."""
+def named(label: Label, *, path: bool = False) -> str:
+    """Name a label for people; ``path`` says that a list of names leads from one to the next."""
     if isinstance(label, dict):
         return ", ".join(f"{name}: {named(value)}" for name, value in label.items()) or "nothing"
     if not isinstance(label, list | tuple):
         return str(label)
-    return ", ".join(map(_named_entry, label)) or "none of the labels"
+    return (" > " if path else ", ").join(map(_named_entry, label)) or "none of the labels"
 
 
 def _named_entry(entry: Any) -> str:

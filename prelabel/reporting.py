@@ -29,7 +29,8 @@ def report(project: Project, to: Path, *, rule: Path | None = None) -> Path:
         autoescape=True,
         undefined=StrictUndefined,
     )
-    env.filters["named"] = lambda label: "none" if label is None else named(label)
+    path = project.task.name == "hierarchical"
+    env.filters["named"] = lambda label: "none" if label is None else named(label, path=path)
     page = env.get_template("report.html").render(contents(project, rule))
     with replacing(to) as file:
         file.write(page.encode())

@@ -193,10 +193,11 @@ def routes(found: Routes, show: int, *, json: bool) -> None:
         f"{found.rule.min_votes} votes or more; no promise about errors)",
         soft_wrap=True,
     )
+    path = found.evidence.task.name == "hierarchical"
     rows = [
         (
             r.item_id,
-            "-" if r.consensus.label is None else named(r.consensus.label),
+            "-" if r.consensus.label is None else named(r.consensus.label, path=path),
             "; ".join(r.reasons),
         )
         for r in found.queue[:show]

@@ -47,7 +47,7 @@ def score(report: ScoreReport, *, details: bool, json: bool) -> None:
     outcomes(every)
     if details:
         for one in every:
-            score_details(one)
+            score_details(one, path=report.task == "hierarchical")
     undefined = [
         f"{one.annotator}: {spaced(what)} is not defined: {estimate.why}"
         for one in every
@@ -107,7 +107,7 @@ def per_right(one: Score) -> str:
     return dollars(cost) if cost is not None else "unknown" if one.cost_total is None else "n/a"
 
 
-def score_details(one: Score) -> None:
+def score_details(one: Score, *, path: bool) -> None:
     """Print one annotator's figures, labels, confusion and wrong items."""
     if len(one.metrics) > MOST_METRICS:
         rows = [(spaced(name), short(estimate)) for name, estimate in one.metrics.items()]
@@ -132,10 +132,8 @@ def score_details(one: Score) -> None:
         cells = [(f"gold {n}", *row) for n, row in zip(names, one.confusion, strict=True)]
         table(["", *(f"given {name}" for name in names)], cells)
     for wrong in one.wrong[:10]:
-        out.print(
-            escape(f"  {wrong.item}: gold {named(wrong.gold)}; given {named(wrong.given)}"),
-            soft_wrap=True,
-        )
+        gold, given = (named(label, path=path) for label in (wrong.gold, wrong.given))
+        out.print(escape(f"  {wrong.item}: gold {gold}; given {given}"), soft_wrap=True)
     if len(one.wrong) > 10:
         out.print(f"  … and {len(one.wrong) - 10} more wrong items (--json has all)")
 

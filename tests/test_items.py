@@ -166,7 +166,10 @@ def test_pictures(tmp_path):
     photo = find_image("photo", "one.png", tmp_path)
     assert first.images == (photo, find_image("scan", URL, tmp_path))
     assert photo.digest
-    assert (first.meta, second.images) == ({"photo": "one.png", "scan": "https://example.org/1.png", "note": "n"}, ())
+    assert (first.meta, second.images) == (
+        {"photo": "one.png", "scan": "https://example.org/1.png", "note": "n"},
+        (),
+    )
     assert (third.fields, [image.name for image in third.images]) == ({"text": ""}, ["scan"])
     assert len({first.hash, second.hash, third.hash}) == 3
 

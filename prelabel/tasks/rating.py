@@ -173,7 +173,7 @@ class Rating(Task):
     def measure(self, gold: Sequence[Label], given: Sequence[Label], seed: int = 0) -> Measures:
         """Return quadratic kappa, Spearman's correlation, the mean absolute error, and accuracy."""
         from prelabel.estimate import Estimate
-        from prelabel.measures import Measures, mean, share_right
+        from prelabel.measures import Measures, counted, mean, share_right
         from prelabel.ordinal import spearman, weighted_kappa
 
         right = [a == b for a, b in zip(gold, given, strict=True)]
@@ -187,15 +187,20 @@ class Rating(Task):
             metrics["quadratic_kappa"] = Estimate(None, n=len(right), why=why)
         else:
             metrics = {"quadratic_kappa": weighted_kappa(gold, given, seed=seed)} | metrics
-        return Measures(right, metrics, confusion=self._confusion(gold, given))
-
-    def _confusion(
-        self, gold: Sequence[Label], given: Sequence[Label]
-    ) -> tuple[tuple[int, ...], ...] | None:
         if self.declared is None or len(self.declared) > MOST_COUNTED:
-            return None
+            return Measures(right, metrics)
         cells = Counter(zip(gold, given, strict=True))
-        return tuple(tuple(cells[a, b] for b in self.declared) for a in self.declared)
+        confusion = tuple(tuple(cells[a, b] for b in self.declared) for a in self.declared)
+        support, predicted = (
+            [[int(value == one) for one in self.declared] for value in side]
+            for side in (gold, given)
+        )
+        hits = [
+            [a * b for a, b in zip(x, y, strict=True)]
+            for x, y in zip(support, predicted, strict=True)
+        ]
+        _, labels = counted(self.declared, support, predicted, hits, seed)
+        return Measures(right, metrics, labels, confusion)
 
 
 def scale_values(scale: Scale) -> tuple[int | float, ...] | None:
