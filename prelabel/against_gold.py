@@ -177,5 +177,5 @@ def with_position_bias(one: Score, evidence: Evidence) -> Score:
     )
     found = position_bias(shown_verdicts(own))
     return replace(
-        one, metrics={**one.metrics, "flip_rate": found.flip_rate}, notes=(*one.notes, *found.notes)
+        one, metrics={"flip_rate": found.flip_rate, **one.metrics}, notes=(*one.notes, *found.notes)
     )
