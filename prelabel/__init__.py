@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from prelabel.alternatives import alt_test
     from prelabel.api import (
         agreement,
         candidates,
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
         route,
         score,
     )
+    from prelabel.auditing import gold_audit
+    from prelabel.comparing import compare
     from prelabel.errors import PrelabelError
+    from prelabel.gold_errors import gold_error
+    from prelabel.gold_sizes import gold_size
+    from prelabel.human_ceiling import ceiling
     from prelabel.planning import plan
     from prelabel.project import Project, load_project
     from prelabel.records import Adjudication, Annotation, Consensus, Gold, Item, Routed
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from prelabel.starting import init
 
 _HOMES = {
+    "alternatives": ("alt_test",),
     "api": (
         "agreement",
         "candidates",
@@ -43,7 +50,12 @@ _HOMES = {
         "route",
         "score",
     ),
+    "auditing": ("gold_audit",),
+    "comparing": ("compare",),
     "errors": ("PrelabelError",),
+    "gold_errors": ("gold_error",),
+    "gold_sizes": ("gold_size",),
+    "human_ceiling": ("ceiling",),
     "planning": ("plan",),
     "project": ("Project", "load_project"),
     "records": ("Adjudication", "Annotation", "Consensus", "Gold", "Item", "Routed"),
@@ -61,9 +73,15 @@ __all__ = [
     "Project",
     "Routed",
     "agreement",
+    "alt_test",
     "candidates",
+    "ceiling",
+    "compare",
     "export",
     "fit",
+    "gold_audit",
+    "gold_error",
+    "gold_size",
     "import_annotations",
     "init",
     "label",

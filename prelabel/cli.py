@@ -9,6 +9,8 @@ import typer
 
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
+from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
+from prelabel.cli_validation import add_validation
 
 app = typer.Typer(
     name="prelabel",
@@ -21,20 +23,6 @@ app = typer.Typer(
 app.add_typer(guideline_app, name="guideline")
 app.add_typer(models_app, name="models")
 
-Folder = Annotated[
-    Path, typer.Option("--project", "-p", help="The project's folder, or its prelabel.yaml.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Names = Annotated[
-    list[str] | None,
-    typer.Option("--annotator", "-a", help="Only this annotator; may be given several times."),
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N items.")]
-RuleFile = Annotated[
-    Path | None, typer.Option("--rule", help="A rule of `prelabel fit`; else one is fitted now.")
-]
-HERE = Path()
-
 
 def version(show: bool) -> None:
     """Print the version and leave."""
@@ -43,11 +31,6 @@ def version(show: bool) -> None:
 
         typer.echo(f"prelabel {__version__}")
         raise typer.Exit
-
-
-def parts(text: str | None) -> list[str]:
-    """Return the names in a list with commas."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 @app.callback()
@@ -264,6 +247,9 @@ def candidates(
     from prelabel.project import load_project
 
     screen_scores.candidates(api.candidates(load_project(project), parts(k)), json=json)
+
+
+add_validation(app)
 
 
 @app.command()

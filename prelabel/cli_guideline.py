@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from prelabel.cli_options import Json
+
 guideline_app = typer.Typer(help="Check and show the guideline.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 @guideline_app.command("check")

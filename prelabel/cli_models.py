@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from prelabel.cli_options import Json
+
 models_app = typer.Typer(help="Models that run on this machine.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 @models_app.command("list")

@@ -58,8 +58,8 @@ def test_one_seam_to_each_outside() -> None:
     assert importers == {
         "litellm": {"provider"},
         "instructor": {"llm"},
-        "typer": {"cli", "cli_guideline", "cli_models"},
-        "rich": {"screen", "screen_scores", "watch"},
+        "typer": {"cli", "cli_guideline", "cli_models", "cli_options", "cli_validation"},
+        "rich": {"screen", "screen_scores", "screen_validation", "watch"},
         "xllamacpp": {"local"},
         "diskcache": {"cache"},
     }

@@ -1,0 +1,147 @@
+"""What the command line shows of annotators judged and gold audited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from prelabel.prompts import named
+from prelabel.screen import as_json, notes, out, table
+from prelabel.screen_scores import short
+
+if TYPE_CHECKING:
+    from prelabel.alternatives import AltTest
+    from prelabel.auditing import GoldAudit
+    from prelabel.gold_errors import GoldError
+    from prelabel.human_ceiling import Beside, Ceiling
+
+
+def alt_tests(found: Sequence[AltTest], *, json: bool) -> None:
+    """Print whether LLMs may stand in for people."""
+    if json:
+        as_json([one.to_dict() for one in found])
+        return
+    rows = [
+        (
+            one.llm,
+            one.n_items,
+            short(one.winning_rate),
+            short(one.advantage),
+            "n/a" if one.passed is None else "yes" if one.passed else "no",
+        )
+        for one in found
+    ]
+    title = f"epsilon {found[0].epsilon:g}, {found[0].similarity}: value [95% interval]"
+    table(["LLM", "items", "winning rate", "advantage", "may stand in"], rows, title=title)
+    beside([one.beside for one in found])
+    each = [
+        (
+            f"{one.llm} for {person.name}",
+            person.n,
+            short(person.advantage),
+            "" if person.p_adjusted is None else f"{person.p_adjusted:.3g}",
+            person.why or ("yes" if person.replaced else "no"),
+        )
+        for one in found
+        for person in one.people
+    ]
+    table(["LLM and person", "items", "advantage", "adjusted p", "may replace"], each)
+    notes(
+        [
+            f"{one.llm}: winning rate is not defined: {one.winning_rate.why}"
+            for one in found
+            if one.passed is None
+        ]
+        + [note for note in found[0].notes if all(note in one.notes for one in found)]
+        + [
+            f"{one.llm}: {note}"
+            for one in found
+            for note in one.notes
+            if not all(note in other.notes for other in found)
+        ]
+    )
+
+
+def beside(rows: Sequence[Beside]) -> None:
+    """Print annotators beside people, on the same items against the same other people."""
+    table(
+        ["annotator", "items", "its score", "people's score", "difference"],
+        [(r.name, r.score.n, short(r.score), short(r.people), short(r.gap)) for r in rows],
+        title="against the other people, on the same items",
+    )
+
+
+def ceiling(found: Ceiling, *, json: bool) -> None:
+    """Print how well people score against each other, and annotators beside them."""
+    if json:
+        as_json(found.to_dict())
+        return
+    title = f"people against the {found.against} of the other people, {found.measure}"
+    rows = [("human ceiling", found.people.n, short(found.people))]
+    rows += [(one.name, one.score.n, short(one.score)) for one in found.each]
+    table(["", "items", "score [95% interval]"], rows, title=title)
+    if found.beside:
+        beside(found.beside)
+    notes(found.notes)
+
+
+def gold_audit(found: GoldAudit, *, reveal: bool, json: bool) -> None:
+    """Print how much gold is suspicious; what exactly only where asked for."""
+    if json:
+        as_json(found.to_dict(reveal=reveal))
+        return
+    out.print(
+        f"{found.gold} gold items: {found.unanimous} that no annotator agrees with, "
+        f"{found.improbable} improbable\n"
+        f"{len(found.table)} to label again blind: {found.suspicious} suspicious, "
+        f"{found.controls} random controls"
+        + (f", in {escape(str(found.path))}" if found.path else ""),
+        soft_wrap=True,
+    )
+    if reveal:
+        rows = [
+            (
+                one.item,
+                f"{one.suspicion:.2f}",
+                named(one.gold),
+                named(one.alternative),
+                ", ".join(one.reasons),
+            )
+            for one in found.ranked
+            if one.reasons
+        ]
+        table(["item", "suspicion", "gold", "annotators say", "why"], rows)
+    notes(found.notes)
+
+
+def gold_error(found: GoldError, *, json: bool) -> None:
+    """Print how much of the gold is wrong."""
+    if json:
+        as_json(found.to_dict())
+        return
+    rows = [
+        (name, one.n, short(one))
+        for name, one in {
+            "all gold": found.error,
+            "suspicious": found.suspicious,
+            "controls": found.controls,
+        }.items()
+    ]
+    table(
+        ["gold", "adjudicated", "share wrong [95% interval]"],
+        rows,
+        title=f"{found.gold} gold items",
+    )
+    changed = [
+        (one.item, named(one.gold), named(one.adjudicated), one.part) for one in found.changed
+    ]
+    table(["to decide", "gold", "adjudicated", "was"], changed)
+    undefined = [] if found.error.value is not None else [f"not defined: {found.error.why}"]
+    apart = [
+        f"gold cannot tell {one.a} and {one.b} apart: they differ by {abs(one.difference):.3f} on "
+        f"{one.n} items, and its errors can move that by {one.moves:.3f}"
+        for one in found.close
+    ]
+    notes([*undefined, *found.notes, *apart])
