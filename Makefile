@@ -45,6 +45,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/cold.py
 	$(BIN)/python benchmarks/warm.py
+	$(BIN)/python benchmarks/alpha.py
+	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/coverage_agreement.py
 
 golden: $(VENV)/.dev
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest

@@ -99,7 +99,19 @@ def _scores(
         values = task.values() or ()
         multi = task.name == "multi-label"
         found = score(votes, outcomes, gold_table(task, gold), values, multi=multi, seed=seed)
-    return [with_injections(one, labels.get(one.annotator, {}), gold, task) for one in found]
+    shown = {
+        name: {item for ids in rows["shown"] for item in ids}
+        for name, rows in outcomes.groupby("annotator")
+    }
+    return [
+        with_injections(
+            one,
+            labels.get(one.annotator, {}),
+            [g for g in gold if g.item_id not in shown[one.annotator]],
+            task,
+        )
+        for one in found
+    ]
 
 
 def _consensus_score(

@@ -81,10 +81,12 @@ def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Con
     """
     if not ballot.votes:
         return Consensus(ballot.item_id, None, None, 0)
+    given = ballot.votes
     if params["source"] == "overlap":
         from prelabel.span_scores import cluster
 
-        ballot = replace(ballot, votes=task.align(cluster(ballot.votes)))
+        given = cluster(given)
+    ballot = replace(ballot, votes=task.align(given))
     winners: dict[str, Value] = {}
     tied, shares = [], {}
     for unit in dict.fromkeys(unit for votes in ballot.votes.values() for unit in votes):
@@ -97,7 +99,7 @@ def apply_majority(ballot: Ballot, params: Mapping[str, Any], task: Task) -> Con
         value, is_tie = _winner(best, {n: row for n, (_, row) in rows.items()}, params, task, unit)
         if not is_tie or task.values(unit) is not None:
             winners[unit] = value
-        shares[unit] = sum(v == value for v in best.values()) / len(best)
+        shares[unit] = sum(task.agrees(unit, v, value) for v in best.values()) / len(best)
         if is_tie:
             tied.append(unit)
     open_tie = tied and params["ties"] == "review"

@@ -14,7 +14,7 @@ from prelabel.images import need_sendable
 from prelabel.llm import LLM, Answer
 from prelabel.prompts import make_compiler, template_hash
 from prelabel.records import Annotation, FailureKind, Item, Outcome, Usage, content_hash
-from prelabel.tasks import InconsistentError, OffListError, Reading
+from prelabel.tasks import InconsistentError, OffListError, Reading, Task
 
 if TYPE_CHECKING:
     from prelabel.budget import Budget
@@ -43,7 +43,15 @@ class LLMAnnotator:
         self.compiler = compiler_of(project, config)
         self.id = annotator_id(config, self.compiler)
         model = self.task.response_model(rationale=config.rationale)
-        self.llm = LLM(config, project.config.run, self.compiler.static, model, cache, budget)
+        self.llm = LLM(
+            config,
+            project.config.run,
+            self.compiler.static,
+            model,
+            cache,
+            budget,
+            reads_tokens=type(self.task).distribution is not Task.distribution,
+        )
 
     async def annotate(self, item: Item) -> Annotation:
         """Label one item. Raises ``FatalModelError`` where the provider refuses every call."""
@@ -84,10 +92,16 @@ class LLMAnnotator:
         if len(parts) > 1 and not self.task.splits:
             return []
         try:
-            need_sendable(item.images, self.llm.able["provider"])
+            self._check_images(item)
         except InputError:
             return []
         return [view for part in parts for view in self.task.views(part.item)]
+
+    def _check_images(self, item: Item) -> None:
+        """Raise ``InputError`` for a picture, of the item or of a shot, that cannot be sent."""
+        shots = self.compiler.selector.choose(item)
+        images = [image for shot in shots for image in shot.images]
+        need_sendable([*item.images, *images], self.llm.able["provider"])
 
     async def _label(self, item: Item, said: _Said) -> Reading:
         """Return what the parts of an item say together; those that abstain have no say."""
@@ -134,12 +148,13 @@ class LLMAnnotator:
     async def _ask(self, item: Item, said: _Said) -> Reading:
         """Ask once, and return what the answer says."""
         try:
-            need_sendable(item.images, self.llm.able["provider"])
+            self._check_images(item)
             prompt = self.compiler.compile(item)
         except InputError as error:  # a picture that cannot be sent
             said.detail = str(error)
             raise _NoLabelError("failed", "bad_request") from None
-        answer = await self.llm.ask(prompt.messages, partial(self.task.read, item=item))
+        read = partial(self.task.read, item=item)
+        answer = await self.llm.ask(prompt.messages, read, counted=said.counted)
         said.add(answer, prompt.shown)
         if answer.failure:
             raise _NoLabelError("failed", answer.failure)
@@ -159,6 +174,7 @@ class _Said:
     latency: float = 0.0
     detail: str = ""
     rationales: list[str] = field(default_factory=list)
+    counted: set[str] = field(default_factory=set)
     shown: list[str] = field(default_factory=list)
 
     def add(self, answer: Answer, shown: Sequence[str]) -> None:

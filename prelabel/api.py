@@ -71,20 +71,42 @@ def score(
     return score_all(evidence_of(project, annotators), gold, project.config.decide, seed)
 
 
-def agreement(project: Project, annotators: Sequence[str] = (), *, seed: int = 0) -> Agreement:
-    """Measure how far annotators agree with each other; says nothing about being right."""
+def agreement(
+    project: Project, annotators: Sequence[str] = (), *, cluster: str = "cluster", seed: int = 0
+) -> Agreement:
+    """Measure how far annotators agree with each other; says nothing about being right.
+
+    Where items have the metadata column ``cluster``, such as their document, whole clusters are
+    resampled for the intervals.
+    """
     from prelabel.overlaps import overlap_agreement
     from prelabel.reliability import agreement as measure
     from prelabel.tasks import Measured
 
     evidence = evidence_of(project, annotators)
     task, votes = evidence.task, vote_table(evidence)
+    clusters = {
+        item.id: item.meta[cluster]
+        for item in project.items()
+        if item.meta.get(cluster) not in (None, "") and evidence.items[item.id]
+    } or None
     if isinstance(task, Measured):
-        return overlap_agreement(evidence.labels(), votes, task, seed)
+        labels, lengths = evidence.aligned_labels(), span_lengths(project)
+        return overlap_agreement(labels, votes, task, seed, clusters=clusters, lengths=lengths)
     values = task.values()
+    declared = values is not None
     if values is None:  # any number of a scale
         values = tuple(sorted(votes["value"].unique()))
-    return measure(votes, values, level=task.level, seed=seed)
+    return measure(votes, values, level=task.level, seed=seed, clusters=clusters, declared=declared)
+
+
+def span_lengths(project: Project) -> dict[str, int] | None:
+    """Return the length of the text that spans stand in, by item; None for other tasks."""
+    if project.task.name != "spans":
+        return None
+    from prelabel.tasks.spans import text_of
+
+    return {item.id: len(text_of(item)) for item in project.items()}
 
 
 def rank(project: Project, columns: Sequence[str], annotators: Sequence[str] = ()) -> Ranking:
@@ -127,9 +149,10 @@ def candidates(
     try:
         wanted = sorted({int(k) for k in ks})
     except ValueError:
-        raise InputError(
-            f"k: {', '.join(map(str, ks))}; give whole numbers, such as 5,10"
-        ) from None
+        wanted = []
+    if not wanted or wanted[0] < 1:
+        given = ", ".join(map(str, ks)) or "none"
+        raise InputError(f"k: {given}; give whole numbers of 1 or more, such as 5,10")
     gold = {g.item_id: g.label for g in project.scoring_gold()}
     if not gold:
         raise InputError("no gold to measure on; name a file under `gold:` in prelabel.yaml")
@@ -245,13 +268,24 @@ def _export_label_studio(project: Project, to: Path, items: list[Item], routes: 
     return count
 
 
+class Imported(dict[str, dict[str, int]]):
+    """Outcome counts by annotator; ``examples`` has for each kind of failure the first reason."""
+
+    examples: dict[str, str]
+
+    @property
+    def labeled(self) -> int:
+        """How many labels were recorded."""
+        return sum(count.get("labeled", 0) for count in self.values())
+
+
 def import_annotations(
     project: Project,
     path: Path,
     *,
     kind: Literal["import", "person"] = "import",
     **columns: Any,
-) -> dict[str, dict[str, int]]:
+) -> Imported:
     """Record the annotations of other systems or of people, from a table.
 
     ``columns`` are those of ``prelabel.exchange.recorded.read_recorded``. A label that the
@@ -262,7 +296,8 @@ def import_annotations(
     from prelabel.exchange.recorded import read_recorded
 
     hashes = {item.id: item for item in project.items()}
-    counts: dict[str, dict[str, int]] = {}
+    counts = Imported()
+    counts.examples = {}
     ids: dict[str, str] = {}
     taken = {config.name for config in project.config.annotators}
     with opened(project) as (ledger, _cache):
@@ -287,6 +322,9 @@ def import_annotations(
             annotation = _imported(project, recorded, item, ids[recorded.annotator])
             what = annotation.failure or annotation.outcome
             count[what] = count.get(what, 0) + 1
+            if annotation.failure:
+                example = f"line {recorded.line}, item {item.id!r}: {annotation.detail}"
+                counts.examples.setdefault(annotation.failure, example)
             batch.append(annotation)
         for start in range(0, len(batch), BATCH):
             part = batch[start : start + BATCH]

@@ -177,6 +177,8 @@ def import_(
         guarded=guarded,
     )
     screen.imported(counts, json=json)
+    if not counts.labeled:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -199,15 +201,23 @@ def score(
 
 
 @app.command()
-def agreement(project: Folder = HERE, annotator: Names = None, json: Json = False) -> None:
+def agreement(
+    project: Folder = HERE,
+    annotator: Names = None,
+    cluster: Annotated[
+        str, typer.Option(help="The metadata column of what items share, such as a document.")
+    ] = "cluster",
+    json: Json = False,
+) -> None:
     """Measure how far annotators agree with each other. Agreement is not accuracy.
 
-    Example: prelabel agreement -a gpt -a claude
+    Example: prelabel agreement -a gpt -a claude --cluster document
     """
-    from prelabel import api, screen_scores
+    from prelabel import api, screen_agreement
     from prelabel.project import load_project
 
-    screen_scores.agreement(api.agreement(load_project(project), annotator or ()), json=json)
+    found = api.agreement(load_project(project), annotator or (), cluster=cluster)
+    screen_agreement.agreement(found, json=json)
 
 
 @app.command()

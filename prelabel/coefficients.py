@@ -1,4 +1,4 @@
-"""Coefficients of agreement over a count matrix: percent agreement, Krippendorff's alpha, kappa.
+"""Coefficients of agreement over a count matrix: percent agreement, Krippendorff's alpha; kappa.
 
 A count matrix has a row for each unit and a column for each declared value: how many annotators
 gave the unit that value. A missing vote is simply not counted, and a value that nobody gave keeps
@@ -18,6 +18,7 @@ from scipy.special import ndtri
 
 from prelabel.errors import InputError
 from prelabel.estimate import Estimate, FloatArray, Statistic
+from prelabel.resampling import ONE_CLUSTER, clustered_half_width, distinct_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int64]
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
+
+CLOSE = 1e-9
+MOST_COUNTED = 2**22  # possible rows of counts, up to which they are counted and not sorted
 
 
 class CodedVotes(NamedTuple):
@@ -95,6 +99,48 @@ def dense_counts(coded: CodedVotes, width: int) -> IntArray:
     return np.bincount(row * width + coded.value, minlength=rows * width).reshape(rows, width)
 
 
+def code_counts(codes: NDArray[Any], width: int) -> tuple[IntArray, IntArray]:
+    """Return the distinct rows of counts of a table of value numbers, and how many items have each.
+
+    ``codes`` is items x annotators, numbers from 0 to ``width`` - 1, and -1 where there is no vote.
+    It is never spread out to items x values. Raises InputError for other numbers.
+    """
+    if codes.size and not -1 <= codes.min() <= codes.max() < width:
+        raise InputError(f"codes must be from -1 to {width - 1}, one less than there are values")
+    base = codes.shape[1] + 1
+    if base**width > MOST_COUNTED:
+        row, annotator = np.nonzero(codes >= 0)
+        at = row * width + codes[row, annotator]
+        counts = np.bincount(at, minlength=len(codes) * width).reshape(len(codes), width)
+        found = distinct_rows(counts)
+        return counts[found.first], found.sizes
+    # a row of counts is a number in that base; a missing vote, at the end, adds nothing
+    digit = base ** np.arange(width)
+    add = np.append(digit, 0).astype(np.int32)
+    key = np.zeros(len(codes), dtype=np.int32)
+    for column in codes.T:
+        key += add[column]
+    sizes = np.bincount(key)
+    present = np.flatnonzero(sizes)
+    return present[:, None] // digit % base, sizes[present]
+
+
+def codes_alpha(
+    codes: NDArray[Any],
+    width: int,
+    level: Level = "nominal",
+    scale: Sequence[float] | None = None,
+) -> float:
+    """Return Krippendorff's alpha of value numbers, items x annotators, as `krippendorff_alpha`.
+
+    See `code_counts` for ``codes``; fast where there are few annotators and values.
+    """
+    counts, sizes = code_counts(codes, width)
+    several = counts.sum(axis=1) > 1
+    statistic = alpha_statistic(csr_array(counts[several].astype(np.float64)), level, scale)
+    return float(statistic(sizes[several][None, :].astype(np.float64))[0])
+
+
 def pairable(counts: NDArray[Any]) -> Any:
     """Return the rows with two votes or more, as a sparse matrix of floats."""
     return csr_array(counts[counts.sum(axis=1) > 1].astype(np.float64))
@@ -149,6 +195,18 @@ def masi_distance(sets: NDArray[np.bool_]) -> FloatArray:
     distance = 1 - jaccard * np.where(contained, 2 / 3, 1 / 3)
     distance[both == either] = 0
     return distance
+
+
+def jaccard_distance(sets: NDArray[np.bool_]) -> FloatArray:
+    """Return the Jaccard distances ``1 - |A & B| / |A | B|`` between rows of memberships.
+
+    Two empty sets are equal.
+    """
+    members = sets.astype(np.float64)
+    both = members @ members.T
+    size = members.sum(axis=1)
+    either = size[:, None] + size[None, :] - both
+    return 1 - np.where(either == 0, 1, both) / np.where(either == 0, 1, either)
 
 
 def alpha_statistic(
@@ -220,29 +278,45 @@ def _one_minus(observed: FloatArray, expected: FloatArray, totals: FloatArray) -
     return np.where(defined, 1 - ratio, np.nan)
 
 
-def cohen_kappa(a: IntArray, b: IntArray, level: float = 0.95) -> Estimate:
+def cohen_kappa(
+    a: IntArray,
+    b: IntArray,
+    level: float = 0.95,
+    *,
+    weights: FloatArray | None = None,
+    cluster: IntArray | None = None,
+) -> Estimate:
     """Return Cohen's kappa of two annotators' value numbers on the same ``n`` items.
 
-    The interval is from the asymptotic error of Fleiss, Cohen and Everitt (1969).
+    ``weights`` (values x values) say how far two values agree, 1 on the diagonal (Cohen 1968); by
+    default 1 or 0. The interval is from the asymptotic error of Fleiss, Cohen and Everitt (1969);
+    with the items' ``cluster`` numbers, from the sums of its terms over clusters.
     """
     n = len(a)
     if n == 0:
         return Estimate(None, why="no item in common")
-    width = int(max(a.max(), b.max())) + 1
+    width = int(max(a.max(), b.max())) + 1 if weights is None else len(weights)
     of_a = np.bincount(a, minlength=width) / n
     of_b = np.bincount(b, minlength=width) / n
-    expected = float(of_a @ of_b)
-    if expected == 1:
+    # how far each one's value agrees with all that the other gave
+    mean_a = of_b[a] if weights is None else (weights @ of_b)[a]
+    mean_b = of_a[b] if weights is None else (of_a @ weights)[b]
+    same = (a == b).astype(np.float64) if weights is None else weights[a, b]
+    expected = float(mean_a.mean())
+    if ((of_a > 0) | (of_b > 0)).sum() == 1:
         return Estimate(None, n=n, why="only one label occurs")
-    same = a == b
     kappa = (float(same.mean()) - expected) / (1 - expected)
-    if same.all():
+    if (a == b).all():
         return Estimate(kappa, n=n, why="they never differ")
-    terms = np.where(
-        same,
-        (1 - (of_a[a] + of_b[a]) * (1 - kappa)) ** 2,
-        (1 - kappa) ** 2 * (of_b[a] + of_a[b]) ** 2,
-    )
-    variance = float(terms.mean()) - (kappa - expected * (1 - kappa)) ** 2
-    half = float(ndtri(0.5 + level / 2)) * sqrt(max(variance, 0.0) / n) / (1 - expected)
+    terms = same - (mean_a + mean_b) * (1 - kappa)
+    off = (terms - terms.mean()) / (n * (1 - expected))
+    if cluster is None:
+        half = float(ndtri(0.5 + level / 2)) * sqrt(float(off @ off))
+    else:
+        sums = np.bincount(np.unique(cluster, return_inverse=True)[1], weights=off)
+        if len(sums) < 2:
+            return Estimate(kappa, n=n, why=ONE_CLUSTER)
+        half = clustered_half_width(sums, level)
+    if half < CLOSE:
+        return Estimate(kappa, n=n, why="too few items: its asymptotic error is 0")
     return Estimate(kappa, max(kappa - half, -1.0), min(kappa + half, 1.0), n)

@@ -96,10 +96,17 @@ class SplitConfig(_Config):
     """Long items are labeled in parts."""
 
     characters: int = Field(ge=100, description="The most characters of a part.")
-    overlap: int = Field(200, ge=0, description="Characters that consecutive parts share.")
+    overlap: int = Field(
+        -1,
+        description="Characters that consecutive parts share; default: 200, a quarter at most.",
+    )
 
     @model_validator(mode="after")
     def _overlap_is_small(self) -> Self:
+        if self.overlap < 0:
+            if "overlap" in self.model_fields_set:
+                raise ValueError("overlap must be 0 or more")
+            object.__setattr__(self, "overlap", min(200, self.characters // 4))
         if self.overlap * 2 > self.characters:
             raise ValueError("overlap must be half of characters at most")
         return self

@@ -54,6 +54,13 @@ WORKED = {
 }
 """How a worked example's answer is written."""
 
+SHOWN = {
+    "pairwise": "fields: {first: one text, second: the other}",
+    "matching": "fields: {left: one record, right: the other}",
+    "relations": 'fields: {text: the text, spans: \'[{"id": "T1", …}]\'}',
+}
+"""How a worked example's item is written where it has several columns."""
+
 
 def first_guideline(task: str, names: Sequence[str]) -> str:
     """Return the text of a guideline. Raises ``InputError`` for labels that the task cannot have.
@@ -86,7 +93,7 @@ def first_guideline(task: str, names: Sequence[str]) -> str:
     if task in WORKED:
         lines += [
             "# examples:                  # three or more items with their whole answers",
-            "#   - text: an item",
+            f"#   - {SHOWN.get(task, 'text: an item')}",
             f"#     answer: {WORKED[task]}",
         ]
     return "\n".join(lines) + "\n"
@@ -94,7 +101,7 @@ def first_guideline(task: str, names: Sequence[str]) -> str:
 
 def _label(name: str, task: str) -> list[str]:
     meaning = {
-        "spans": f"Words that name a {name}.",
+        "spans": f"Words that name this: {name}.",
         "relations": f"The first is related to the second by {name}.",
     }
     return [

@@ -21,6 +21,9 @@ Place = tuple[int, int]
 MOST_WORDS_OF_HINT = 8
 """On either side; who repeats more than that cannot be told apart by a few words."""
 
+_REACHES = sorted(
+    product(range(MOST_WORDS_OF_HINT + 1), repeat=2), key=lambda both: (sum(both), max(both))
+)
 _ZWJ, _ZWNJ = "\u200d", "\u200c"
 _JOINING = {_ZWJ, "\u0e33", "\u0eb3", "\uff9e", "\uff9f"}  # spacing, and yet no character alone
 _UNSPACED = re.compile(  # written without spaces, or with particles tied on: edges say nothing
@@ -84,24 +87,28 @@ def ground(
     ]
 
 
-def hint_of(text: str, start: int, end: int) -> str:
-    """Return the fewest words around a span that tell it from its like.
+def hints_of(text: str, places: Sequence[Place]) -> list[str]:
+    """Return for each span of a text the fewest words around it that tell it from its like.
 
     Empty where there is nothing like it, and where a few words cannot tell it.
     """
     page = _Page(text)
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    return [_hint(text, page, words, place) for place in places]
+
+
+def _hint(text: str, page: _Page, words: Sequence[Place], place: Place) -> str:
+    start, end = place
     mention = text[start:end]
     if len(page.options(Mention(mention, ""))) < 2:
         return ""
-    words = [match.span() for match in re.finditer(r"\S+", text)]
     first = max(bisect_left(words, (start + 1, 0)) - 1, 0)
     last = max(bisect_left(words, (end, 0)) - 1, 0)
-    reach = range(MOST_WORDS_OF_HINT + 1)
-    for before, after in sorted(product(reach, reach), key=lambda both: (sum(both), max(both))):
+    for before, after in _REACHES:
         left = words[max(first - before, 0)][0]
         right = words[min(last + after, len(words) - 1)][1]
         hint = text[left:right]
-        if page.options(Mention(mention, "", hint)) == [(start, end)]:
+        if page.options(Mention(mention, "", hint)) == [place]:
             return hint
     return ""
 
@@ -126,6 +133,7 @@ class _Page:
             at += len(part)
         self.number[at] = len(parts)
         self.found: dict[tuple[str, str], list[Place]] = {}
+        self.everywhere: dict[str, list[int]] = {}
 
     def options(self, mention: Mention) -> list[Place]:
         """Return the places where a mention may stand, sorted, the best kind of them only."""
@@ -135,7 +143,7 @@ class _Page:
         return self.found[needle, hint]
 
     def _options(self, needle: str, hint: str) -> list[Place]:
-        everywhere = [at for at in _find(self.plain, needle) if self._is_whole(at, len(needle))]
+        everywhere = self._everywhere(needle)
         hinted = self._within(everywhere, len(needle), hint) if needle in hint else []
         places = hinted or everywhere
         places = [at for at in places if self._is_apart(at, len(needle))] or places
@@ -143,6 +151,12 @@ class _Page:
             (self.offsets[self.number[at]], self.offsets[self.number[at + len(needle)]])
             for at in places
         ]
+
+    def _everywhere(self, needle: str) -> list[int]:
+        if needle not in self.everywhere:
+            found = _find(self.plain, needle)
+            self.everywhere[needle] = [at for at in found if self._is_whole(at, len(needle))]
+        return self.everywhere[needle]
 
     def _is_whole(self, at: int, length: int) -> bool:
         """Return whether no character is cut in two."""

@@ -5,18 +5,28 @@ from __future__ import annotations
 import difflib
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from prelabel.guideline import (
     ABSTAIN,
     Guideline,
-    LabelDefinition,
     Question,
     fold,
     read_with_lines,
+)
+from prelabel.guideline_fields import (
+    BY_LABEL,
+    LABELED,
+    NAMING,
+    Finding,
+    Line,
+    error,
+    labels_of,
+    own_fields,
+    warning,
 )
 from prelabel.guideline_tree import (
     Ref,
@@ -34,49 +44,11 @@ from prelabel.tasks import TASKS, OffListError, check_task, make_task
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMING = ("classification", "multi-label")
-"""Tasks whose edge cases, decision tree and rulings name labels; elsewhere they use words."""
-
-LABELED = (*NAMING, "hierarchical", "spans", "relations")
-"""Tasks that need a label set."""
-
-BY_LABEL = (*NAMING, "hierarchical")
-"""Tasks whose examples stand under the labels; elsewhere under ``examples:``."""
-
-ONLY = {
-    "scale": ("rating",),
-    "fields": ("extraction",),
-    "overlap": ("spans",),
-    "tie": ("pairwise",),
-    "normalize": ("text",),
-    "given": ("relations",),
-    "max_labels": ("multi-label",),
-    "merge": ("classification", "hierarchical", "rating"),
-}
-"""Fields that mean something for some tasks only."""
-
-MERGES = {
-    "rating": ("mean", "median", "min", "max"),
-    "classification": ("most", "first"),
-    "hierarchical": ("most", "first"),
-}
-
 MIN_EXAMPLES = 3
 """With fewer examples a label, annotators guess at its borders."""
 
 MAX_DEFINITION_WORDS = 120
 """A longer definition holds rules that are better kept as edge cases."""
-
-Line = Callable[..., int]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to mend: an error makes the guideline unusable, a warning makes it weaker."""
-
-    line: int
-    level: Literal["error", "warning"]
-    message: str
 
 
 def check(path: str | Path) -> list[Finding]:
@@ -87,12 +59,12 @@ def check(path: str | Path) -> list[Finding]:
     """
     try:
         guideline, lines = read_with_lines(path)
-    except DocumentError as error:
-        return [Finding(error.line, "error", error.message)]
+    except DocumentError as broken:
+        return [Finding(broken.line, "error", broken.message)]
     line: Line = partial(line_of, lines)
     findings = [*_head(guideline, line)]
     for rule in (
-        _own_fields,
+        own_fields,
         _spellings,
         _definitions,
         _examples,
@@ -109,56 +81,25 @@ def check(path: str | Path) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.line)
 
 
-def _error(line: int, message: str) -> Finding:
-    return Finding(line, "error", message)
-
-
-def _warning(line: int, message: str) -> Finding:
-    return Finding(line, "warning", message)
-
-
 def _head(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check what stands above the labels, and how many labels there are."""
     if guideline.task not in TASKS:
         known = ", ".join(TASKS)
-        yield _error(line("task"), f"task {guideline.task!r} is not known; write one of: {known}")
+        yield error(line("task"), f"task {guideline.task!r} is not known; write one of: {known}")
     if not guideline.purpose:
-        yield _warning(line("purpose"), "no purpose; say why these labels are made, and for whom")
+        yield warning(line("purpose"), "no purpose; say why these labels are made, and for whom")
     if not guideline.question:
-        yield _warning(line("question"), "no question; write the one question a label answers")
+        yield warning(line("question"), "no question; write the one question a label answers")
     if not guideline.labels and guideline.task in LABELED:
-        yield _error(line("labels"), "no labels; write them under 'labels:'")
+        yield error(line("labels"), "no labels; write them under 'labels:'")
     elif len(guideline.labels) == 1 and guideline.task == "classification":
-        yield _error(line("labels"), "only one label; classification needs at least two")
-
-
-def _own_fields(guideline: Guideline, line: Line) -> Iterator[Finding]:
-    """Check that fields of other tasks are not there: they would do nothing."""
-    for name in sorted(guideline.model_fields_set & ONLY.keys()):
-        if guideline.task not in ONLY[name]:
-            yield _error(line(name), f"{name} is for {' and '.join(ONLY[name])} only; remove it")
-    ways = MERGES.get(guideline.task, ())
-    if guideline.merge and ways and guideline.merge not in ways:
-        yield _error(
-            line("merge"),
-            f"merge: {guideline.merge} is not for {guideline.task}; write {' or '.join(ways)}",
-        )
-    for where, label in labels_of(guideline):
-        for name, task in (
-            ("labels", "hierarchical"),
-            ("head", "relations"),
-            ("tail", "relations"),
-        ):
-            if getattr(label, name) and guideline.task != task:
-                yield _error(
-                    line(*where, name), f"{name} below a label is for {task} only; remove it"
-                )
+        yield error(line("labels"), "only one label; classification needs at least two")
 
 
 def _worked(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Check that the answer of each worked example is one that the task allows."""
     if guideline.task not in BY_LABEL and (n := len(guideline.examples)) < MIN_EXAMPLES:
-        yield _warning(
+        yield warning(
             line("examples"),
             f"{n or 'no'} worked example{'s' * (n != 1)} under 'examples:'; "
             f"give at least {MIN_EXAMPLES}",
@@ -167,19 +108,8 @@ def _worked(guideline: Guideline, line: Line) -> Iterator[Finding]:
     for index, example in enumerate(guideline.examples):
         try:
             task.match(example.answer, Item("example", example.shown))
-        except OffListError as error:
-            yield _error(line("examples", index, "answer"), f"{error}; mend the answer")
-
-
-def labels_of(guideline: Guideline) -> Iterator[tuple[Where, LabelDefinition]]:
-    """Yield every label with its place, those below others too."""
-
-    def below(labels: Sequence[LabelDefinition], where: Where) -> Any:
-        for index, label in enumerate(labels):
-            yield (*where, index), label
-            yield from below(label.labels, (*where, index, "labels"))
-
-    yield from below(guideline.labels, ("labels",))
+        except OffListError as refused:
+            yield error(line("examples", index, "answer"), f"{refused}; mend the answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +142,7 @@ def _spellings(guideline: Guideline, line: Line) -> Iterator[Finding]:
     first: dict[str, _Spelling] = {}
     for this in _all_spellings(guideline, line):
         if guideline.abstain is not None and fold(this.text) == ABSTAIN:
-            yield _error(
+            yield error(
                 this.line,
                 f"{this.text!r} stands for abstaining, which this guideline allows; "
                 "rename the label, or remove 'abstain:'",
@@ -222,15 +152,15 @@ def _spellings(guideline: Guideline, line: Line) -> Iterator[Finding]:
             continue
         seen = f"(first on line {other.line})"
         if this.label == other.label:
-            yield _warning(this.line, f"alias {this.text!r} is accepted already {seen}; remove it")
+            yield warning(this.line, f"alias {this.text!r} is accepted already {seen}; remove it")
         elif this.is_name and other.is_name:
-            yield _error(
+            yield error(
                 this.line, f"label {this.text!r} is defined twice {seen}; keep one definition"
             )
         else:
             owner = guideline.labels[other.label].name
             what = "label" if this.is_name else "alias"
-            yield _error(
+            yield error(
                 this.line,
                 f"{what} {this.text!r} is taken by label {owner!r} {seen}; keep it in one place",
             )
@@ -242,16 +172,16 @@ def _definitions(guideline: Guideline, line: Line) -> Iterator[Finding]:
         here = line(*where, "definition")
         words = len(label.definition.split())
         if not words and guideline.task in LABELED:
-            yield _error(here, f"label {label.name!r} has no definition; say what it means")
+            yield error(here, f"label {label.name!r} has no definition; say what it means")
         if words > MAX_DEFINITION_WORDS:
-            yield _warning(
+            yield warning(
                 here,
                 f"the definition of {label.name!r} has {words} words (at most "
                 f"{MAX_DEFINITION_WORDS}); move special rules to edge_cases",
             )
         own = guideline.task in BY_LABEL and not label.labels
         if own and (count := len(label.examples)) < MIN_EXAMPLES:
-            yield _warning(
+            yield warning(
                 line(*where, "name"),
                 f"label {label.name!r} has {count or 'no'} example{'s' * (count != 1)}; "
                 f"give it at least {MIN_EXAMPLES}",
@@ -266,7 +196,7 @@ def _examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
             here = line(*where, "examples", k)
             labels = frozenset((label.name,) if example.labels is None else example.labels)
             if label.name not in labels:
-                yield _error(
+                yield error(
                     line(*where, "examples", k, "labels"),
                     f"an example of {label.name!r} has other labels only; add {label.name!r}",
                 )
@@ -281,9 +211,9 @@ def _examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
                     if guideline.task == "multi-label"
                     else "keep it under one label"
                 )
-                yield _error(here, f"{what}, under {name0!r}) with different labels; {remedy}")
+                yield error(here, f"{what}, under {name0!r}) with different labels; {remedy}")
             elif name0 == label.name:
-                yield _warning(here, f"{what}); write another one")
+                yield warning(here, f"{what}); write another one")
 
 
 def _counter_examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
@@ -292,13 +222,13 @@ def _counter_examples(guideline: Guideline, line: Line) -> Iterator[Finding]:
         for k, counter in enumerate(label.counter_examples):
             where = (*place, "counter_examples", k, "label")
             if counter.label is None:
-                yield _warning(
+                yield warning(
                     line(*where),
                     f"counter-example {_short(counter.text)} does not say what it is instead; "
                     "add its 'label:'",
                 )
             elif label.name in names_in(counter.label):
-                yield _error(
+                yield error(
                     line(*where),
                     f"a counter-example of {label.name!r} has this very label; "
                     "write the label it has instead, or make it an example",
@@ -312,14 +242,14 @@ def _references(guideline: Guideline, line: Line) -> Iterator[Finding]:
         return
     for where, ref in _all_references(guideline):
         if isinstance(ref, tuple) and guideline.task == "classification":
-            yield _error(
+            yield error(
                 line(*where), "a list of labels, but the task is classification; name one label"
             )
         decided = where[0] in {"edge_cases", "decision_tree", "rulings"}
         for k, name in enumerate(names_in(ref)):
             if name in names or (decided and name == ABSTAIN and guideline.abstain is not None):
                 continue
-            yield _error(
+            yield error(
                 line(*where, k), f"{name!r} is not a label's name; {_meant(guideline, name)}"
             )
 
@@ -368,14 +298,14 @@ def _tree(guideline: Guideline, line: Line) -> Iterator[Finding]:
     single = guideline.task == "classification"
     reached = set(reached_by(tree, single=single))
     if missing := [repr(name) for name in guideline.label_names if name not in reached]:
-        yield _warning(
+        yield warning(
             line("decision_tree"),
             f"the decision tree never reaches {', '.join(missing)}; add a question for it",
         )
     if not single:
         return
     if not ends(tree):
-        yield _warning(
+        yield warning(
             line("decision_tree", len(tree) - 1),
             "the decision tree can end without a label; give its last question a 'no:'",
         )
@@ -383,7 +313,7 @@ def _tree(guideline: Guideline, line: Line) -> Iterator[Finding]:
     for where, question in questions_of(tree, ("decision_tree",)):
         here, (line0, before) = line(*where), previous.get(where[:-1], (0, None))
         if before is not None and final(before):
-            yield _warning(
+            yield warning(
                 here,
                 f"this question is never asked: the one on line {line0} ends both ways; "
                 "remove one of its answers or this question",
@@ -397,7 +327,7 @@ def _rulings(guideline: Guideline, line: Line) -> Iterator[Finding]:
     for index, ruling in enumerate(guideline.rulings):
         here = line("rulings", index, "id")
         if (line0 := first.setdefault(ruling.id, here)) != here:
-            yield _error(
+            yield error(
                 here, f"ruling {ruling.id!r} is there twice (first on line {line0}); rename one"
             )
 

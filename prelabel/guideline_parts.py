@@ -131,6 +131,8 @@ class Scale(Part):
     max: float
     step: float | None = Field(default=1, gt=0)
     """From one value to the next; ``none`` allows every number from min to max."""
+    tolerance: float = Field(default=0, ge=0)
+    """How far apart two ratings may be and still count as the same."""
     level: Literal["ordinal", "interval"] = "ordinal"
     """Whether only the order of the values means something, or their distances too."""
     anchors: dict[str, Text] = Field(default_factory=dict)

@@ -85,7 +85,9 @@ def diff(old: Guideline, new: Guideline) -> list[str]:
     if old.decision_tree != new.decision_tree:
         lines.append("decision tree changed")
     lines += _settings(old, new, ("abstain", "max_labels", "overlap", "tie", "normalize", "given"))
-    lines += _settings(old, new, ("merge", "scale"))
+    lines += _settings(old, new, ("merge",))
+    if list(_scale(old)) != list(_scale(new)):
+        lines.append("scale changed")
     return lines or ["labels changed"]  # only a label written twice can come to this
 
 
@@ -229,10 +231,16 @@ def _label_changes(old: LabelDefinition, new: LabelDefinition) -> list[str]:
     return lines
 
 
+def _identity(part: Any) -> str:
+    """Tell a part of the document from others by its content."""
+    return part if isinstance(part, str) else str(part.model_dump_json())
+
+
 def _changes(what: str, old: Sequence[Any], new: Sequence[Any]) -> list[str]:
     """Count what a list gained and lost."""
     if old == new:
         return []
-    gained, lost = (Counter(new) - Counter(old)).total(), (Counter(old) - Counter(new)).total()
+    was, now = (Counter(map(_identity, parts)) for parts in (old, new))
+    gained, lost = (now - was).total(), (was - now).total()
     counts = [f"{n} {verb}" for n, verb in ((gained, "added"), (lost, "removed")) if n]
     return [f"{what}: {', '.join(counts) or 'reordered'}"]

@@ -187,15 +187,20 @@ class Ledger:
         """Return what past annotations used on average: tokens and seconds a call."""
         table = ANNOTATIONS.c
         query = sa.select(
-            sa.func.count(), sa.func.avg(table.output_tokens), sa.func.avg(table.latency)
+            sa.func.sum(table.calls), sa.func.sum(table.output_tokens), sa.func.sum(table.latency)
         ).where(
             table.annotator == annotator_id,
             table.guideline_hash == guideline_hash,
             table.output_tokens > 0,
         )
         with self.engine.connect() as connection:
-            n, tokens, seconds = connection.execute(query).one()
-        return {"n": n, "output_tokens": tokens or 0.0, "seconds": seconds or 0.0}
+            calls, tokens, seconds = connection.execute(query).one()
+        n = calls or 0
+        return {
+            "n": n,
+            "output_tokens": (tokens or 0) / (n or 1),
+            "seconds": (seconds or 0) / (n or 1),
+        }
 
     def hashes(self) -> dict[str, int]:
         """Return how many annotations there are under each guideline hash."""

@@ -67,7 +67,10 @@ class Answer:
 
 
 class LLM:
-    """One annotator's model, its static prompt prepared once."""
+    """One annotator's model, its static prompt prepared once.
+
+    ``reads_tokens`` says whether anybody will read the answers' log-probabilities.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,10 @@ class LLM:
         response_model: type[BaseModel],
         cache: ResponseCache,
         budget: Budget,
+        *,
+        reads_tokens: bool = True,
     ) -> None:
+        self.reads_tokens = reads_tokens
         self.config, self.run, self.cache, self.budget = config, run, cache, budget
         self.response_model = response_model
         if taken := sorted(SETTINGS & set(config.extra)):
@@ -118,7 +124,8 @@ class LLM:
         for name in ("temperature", "top_p", "seed"):
             if getattr(config, name) is not None:
                 params[name] = getattr(config, name)
-        if self.able["logprobs"] if config.logprobs is None else config.logprobs:
+        usual = self.able["logprobs"] and self.reads_tokens
+        if usual if config.logprobs is None else config.logprobs:
             params |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
         return messages, params | config.extra
 
@@ -128,16 +135,19 @@ class LLM:
         rest = messages[len(self.static) :]
         return cache_key({"fixed": self.fixed, "messages": rest, "sample": sample})
 
-    async def ask(self, messages: list[Message], read: Read, sample: int = 0) -> Answer:
+    async def ask(
+        self, messages: list[Message], read: Read, sample: int = 0, counted: set[str] | None = None
+    ) -> Answer:
         """Ask, and re-ask where the answer cannot be used; count every call.
 
-        ``messages`` follow the static prefix. ``read`` turns a parsed answer into a value, or
-        raises ``OffListError`` or ``AbstainedError``. Raises ``FatalModelError`` where no call can
-        work, and ``StoppedError`` where the run ends before there is an answer.
+        ``messages`` follow the static prefix. ``counted`` are the keys of answers that the caller
+        has counted already; those of this question are added. ``read`` turns a parsed answer into a
+        value, or raises ``OffListError`` or ``AbstainedError``. Raises ``FatalModelError`` where no
+        call can work, and ``StoppedError`` where the run ends before there is an answer.
         """
         messages = [*self.static, *messages]
         total, replayed, latency = Usage(), True, 0.0
-        answer = Answer()
+        answer, counted = Answer(), set() if counted is None else counted
         for left in range(self.config.reasks, -1, -1):
             try:
                 reply, hit, waste = await self._reply(messages, sample)
@@ -145,8 +155,10 @@ class LLM:
                 total += error.waste
                 answer = replace(answer, failure=error.kind, detail=error.detail)
                 return replace(answer, usage=total, replayed=False, latency=latency)
-            total += usage_of(reply) + waste
-            replayed, latency = replayed and hit, latency + reply["latency"]
+            if (key := self.key(messages, sample)) not in counted:
+                total += usage_of(reply) + waste
+                replayed, latency = replayed and hit, latency + reply["latency"]
+            counted.add(key)
             answer = self._understand(reply, read)
             if answer.failure not in ("off_list", "unparsable") or left == 0:
                 break
@@ -226,7 +238,10 @@ class LLM:
         if refusal or finish in ("content_filter", "refusal"):
             return Answer(failure="refused", detail=str(refusal or "stopped by a content filter"))
         if finish == "length":
-            return Answer(failure="truncated", detail=f"cut at {self.config.max_tokens} tokens")
+            return Answer(
+                failure="truncated",
+                detail=f"cut at {self.config.max_tokens} tokens; raise max_tokens",
+            )
         try:
             parsed = self._parse(content)
         except (ValueError, RecursionError) as error:
@@ -292,8 +307,10 @@ def first_line(error: Exception) -> str:
 def marked(messages: list[Message]) -> list[Message]:
     """Mark the end of the static prefix for providers that cache prompts only on request."""
     last = messages[-1]
-    block = {"type": "text", "text": last["content"], "cache_control": {"type": "ephemeral"}}
-    return [*messages[:-1], last | {"content": [block]}]
+    content = last["content"]
+    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    blocks = [*blocks[:-1], blocks[-1] | {"cache_control": {"type": "ephemeral"}}]
+    return [*messages[:-1], last | {"content": blocks}]
 
 
 def usage_of(reply: Mapping[str, Any]) -> Usage:

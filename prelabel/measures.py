@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from prelabel.records import Value
 
 
+NEVER_GIVEN, NOT_IN_GOLD = "never given", "no gold item has it"
+
+
 @dataclass(frozen=True, slots=True)
 class LabelScore:
     """One label: ``support`` gold items have it, ``predicted`` got it, ``hits`` are both.
@@ -77,7 +80,10 @@ def counted(
         undefined="neither gold nor the annotator has any",
     )
     f1, precision, recall = (found[k * width : (k + 1) * width] for k in range(3))
+    overall = {"f1": f1[-1], "precision": precision[-1], "recall": recall[-1]}
     totals = [c.sum(0).astype(int).tolist() for c in counts]
+    precision = [_because(e, totals[1][at], NEVER_GIVEN) for at, e in enumerate(precision[:-1])]
+    recall = [_because(e, totals[0][at], NOT_IN_GOLD) for at, e in enumerate(recall[:-1])]
     labels = tuple(
         LabelScore(
             name,
@@ -90,7 +96,12 @@ def counted(
         )
         for at, name in enumerate(names)
     )
-    return {"f1": f1[-1], "precision": precision[-1], "recall": recall[-1]}, labels
+    return overall, labels
+
+
+def _because(estimate: Estimate, count: int, why: str) -> Estimate:
+    """Say why a share is not defined where it is of none."""
+    return estimate if count else Estimate(None, n=estimate.n, why=why)
 
 
 def share_right(right: Sequence[bool]) -> Estimate:

@@ -63,6 +63,32 @@ def spearman(a: ArrayLike, b: ArrayLike, seed: int = 0) -> Estimate:
     )
 
 
+def pearson(a: ArrayLike, b: ArrayLike, seed: int = 0) -> Estimate:
+    """Return Pearson's correlation; not defined where a column holds only one number."""
+    pairs = pair(a, b)
+    statistic = pearson_of(pairs)
+    return bootstrap(
+        statistic, pairs.sizes, seed=seed, undefined=_why(pairs, "gold or the annotator gives")
+    )
+
+
+def pearson_of(pairs: Pairs) -> Statistic:
+    """Return Pearson's correlation as a function of weights of the pairs."""
+    sides = [side - side.mean() if len(side) else side for side in (pairs.a, pairs.b)]
+    a, b = (side / max(float(np.abs(side).max(initial=0.0)), CLOSE) for side in sides)
+
+    def correlation(weights: FloatArray) -> FloatArray:
+        n = weights.sum(axis=1)
+        mean_a, mean_b = _over(weights @ a, n), _over(weights @ b, n)
+        shared = _over(weights @ (a * b), n) - mean_a * mean_b
+        spreads = [_over(weights @ c**2, n) - m**2 for c, m in ((a, mean_a), (b, mean_b))]
+        both = spreads[0] * spreads[1]
+        defined = (spreads[0] > CLOSE) & (spreads[1] > CLOSE)
+        return np.where(defined, shared / np.sqrt(np.where(defined, both, 1)), np.nan)
+
+    return correlation
+
+
 def _why(pairs: Pairs, who: str) -> str:
     return f"{who} only one rating" if len(pairs.a) else "nothing was labeled"
 
@@ -172,7 +198,7 @@ def median_value(values: Sequence[Value], declared: Sequence[Value] | None) -> V
     ordered = sorted(float(value) for value in values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     if declared is None:
-        return low + (high - low) / 2
+        return round(low + (high - low) / 2, 12)  # 3.32, not 3.3200000000000003
     return next((value for value in declared if value == low), low)
 
 

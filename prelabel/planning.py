@@ -114,7 +114,8 @@ def _plan_one(
         high += len(to_call) * one.config.max_tokens * price[1]
         dollars = (low, high)
     width = one.config.width(project.config.run)
-    shown = prompt_of(one, one.task.views((waiting or items)[0])[0])
+    first = (waiting or items)[0]
+    shown = prompt_of(one, (one.asked(first) or one.task.views(first))[0])
     return AnnotatorPlan(
         annotator=one.config.name,
         model=one.config.model,

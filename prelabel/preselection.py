@@ -47,10 +47,13 @@ class Preselector:
         self._numbers = {path: number for number, path in enumerate(self.paths)}
         rows = [(n, text) for n, leaf in enumerate(leaves) for text in texts_of(*leaf)]
         self._shots: dict[str, list[int]] = {}
+        self._by_id: dict[str, tuple[str, list[int]]] = {}
         for shot in shots:
             text, numbers = plain(shot.fields), self.numbers(shot.label)
             rows += [(number, text) for number in numbers]
             self._shots.setdefault(text, []).extend(numbers)
+            if shot.item_id:
+                self._by_id[shot.item_id] = text, numbers
         self._spaces = list(_spaces(rows, len(self.labels)))
 
     def numbers(self, label: Label) -> list[int]:
@@ -69,19 +72,23 @@ class Preselector:
         """Return the names of the ``k`` likeliest labels, the likeliest first."""
         return [self.labels[number].name for number in self.rank(text)[: self.k]]
 
-    def definitions(self, text: str) -> list[LabelDefinition]:
+    def definitions(self, text: str, item_id: str = "") -> list[LabelDefinition]:
         """Return the ``k`` likeliest labels in the guideline's order, named by their paths."""
         return [
             self.labels[number].model_copy(update={"name": " > ".join(self.paths[number])})
-            for number in sorted(self.rank(text)[: self.k])
+            for number in sorted(self.rank(text, item_id)[: self.k])
         ]
 
-    def rank(self, text: str) -> list[int]:
-        """Return the numbers of all labels, the likeliest first; ties in the guideline's order."""
+    def rank(self, text: str, item_id: str = "") -> list[int]:
+        """Return the numbers of all labels, the likeliest first; ties in the guideline's order.
+
+        ``item_id`` is the item that the text, or its whole, is of: its own shot does not count.
+        """
         text = plain({"": text})
+        own, owners = self._by_id.get(item_id) or (text, self._shots.get(text, []))
         near = np.zeros(len(self.labels))
         for space in self._spaces:
-            near += space.cosines(text, self._shots.get(text, ()))
+            near += space.cosines(text, own, owners)
         order = (-near.round(9)).argsort(kind="stable")  # rounding must not break ties
         return [int(number) for number in order]
 
@@ -93,17 +100,19 @@ class _Space(NamedTuple):
     profiles: Any
     squares: NDArray[np.float64]
 
-    def cosines(self, text: str, owners: Sequence[int]) -> NDArray[np.float64]:
-        """Return the cosine of each profile with a text; ``owners`` have a shot of this very text.
+    def cosines(self, text: str, own: str, owners: Sequence[int]) -> NDArray[np.float64]:
+        """Return the cosine of each profile with a text.
 
-        The shot's vector is then the text's own, and is taken out of the profile.
+        ``owners`` have a shot of the text ``own``, whose vector is taken out of their profiles.
         """
-        vector = self.vectorizer.transform([text])
+        vector, out = self.vectorizer.transform([text, own])
         products = (self.profiles @ vector.T).toarray().ravel()
         squares = self.squares.copy()
-        for number in owners if vector.nnz else ():
-            squares[number] -= 2 * products[number] - 1
-            products[number] -= 1
+        with_out = (self.profiles @ out.T).toarray().ravel()
+        for number in owners if out.nnz else ():
+            squares[number] -= 2 * with_out[number] - 1
+            with_out[number] -= 1
+            products[number] -= (vector @ out.T).sum()
         empty = squares < 1e-9
         cosines: NDArray[np.float64] = products / np.sqrt(np.where(empty, 1, squares))
         return np.where(empty, 0.0, cosines)

@@ -76,7 +76,7 @@ class Compiler:
         text = "\n".join(item.fields.values())
         if not text.strip():  # a picture alone: nothing to choose by
             return ""
-        chosen = self.preselector.definitions(text)
+        chosen = self.preselector.definitions(text, item.id)
         include = self.template.environment.get_template("_candidates.jinja")
         return include.render(candidates=chosen).strip() + "\n\n"
 
@@ -88,13 +88,16 @@ class Compiler:
             return {"role": "user", "content": text}
         from prelabel.images import content_block
 
+        if any(field.strip() for field in fields.values()):
+            noun = self.task.guideline.item
+            belong = "picture belongs" if len(images) == 1 else f"{len(images)} pictures belong"
+            text = f"The {belong} to the {noun} below.\n\n{text}"
+
         blocks = [content_block(image) for image in images]
         return {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}
 
     def _turn(self, shot: Shot) -> list[Message]:
-        answer = self.task.worked(shot.label, Item("", shot.fields))
-        if self.rationale:
-            answer = {"rationale": shot.why or f"It fits: {named(shot.label)}."} | answer
+        answer = shown_answer(self.task, shot, rationale=self.rationale)
         text = json.dumps(answer, ensure_ascii=False)
         return [self._user(shot.fields, shot.images), {"role": "assistant", "content": text}]
 
@@ -122,7 +125,7 @@ def make_compiler(
         guideline=guideline,
         rationale=config.rationale,
         show_examples=not in_turns,
-        worked=[] if in_turns else worked_answers(guideline, task),
+        worked=[] if in_turns else worked_answers(guideline, task, rationale=config.rationale),
         preselected=preselector is not None,
     )
     static: list[Message] = [{"role": "system", "content": system}]
@@ -173,13 +176,25 @@ def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
     return list(shots.values())
 
 
-def worked_answers(guideline: Guideline, task: Task) -> list[dict[str, Any]]:
+def worked_answers(guideline: Guideline, task: Task, *, rationale: bool) -> list[dict[str, Any]]:
     """Return the guideline's worked examples as a prompt shows them: fields, answer, why."""
     own = guideline_shots(guideline.model_copy(update={"labels": ()}), task)
     return [
-        {"fields": s.fields, "answer": task.worked(s.label, Item("", s.fields)), "why": s.why}
-        for s in own
+        {
+            "fields": shot.fields,
+            "answer": shown_answer(task, shot, rationale=rationale),
+            "why": "" if rationale else shot.why,
+        }
+        for shot in own
     ]
+
+
+def shown_answer(task: Task, shot: Shot, *, rationale: bool) -> dict[str, Any]:
+    """Return the answer that an example shows."""
+    answer = task.worked(shot.label, Item("", shot.fields))
+    if rationale:
+        answer = {"rationale": shot.why or f"It fits: {named(shot.label)}."} | answer
+    return answer
 
 
 def _matched(
@@ -245,12 +260,10 @@ def load_template(task: str, prompt: str, folder: Path) -> Template:
 
 def from_json(text: str) -> Any:
     """Return the object or list that a field's text holds as JSON; else the text itself."""
-    if text[:1] not in ("{", "["):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    from prelabel.tasks.answers import json_of
+
+    found = json_of(text) if text[:1] in ("{", "[") else None
+    return text if found is None else found
 
 
 @cache
@@ -319,6 +332,7 @@ def fence(texts: Iterable[str]) -> str:
     text = "\n".join(texts)
     decoded = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)  # templates may decode JSON
     shape = unicodedata.normalize("NFKC", f"{text}\n{decoded}").casefold()
+    shape = "".join(c for c in shape if unicodedata.category(c) != "Cf")
     name = "item"
     digest = text.encode("utf-8", "surrogatepass")
     while "<" in shape and name in shape:

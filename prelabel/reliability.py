@@ -1,17 +1,30 @@
-"""Agreement between annotators: alpha, percent agreement, pairs of annotators, confused labels.
+"""Agreement between annotators: coefficients, each label, each pair, what is confused.
 
 Agreement says nothing about being right: see `prelabel.scoring` for that.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from prelabel.agreement_records import Agreement, ConfusedPair, LabelAgreement, PairAgreement
+from prelabel.annotator_pairs import (
+    MOST_PAIRED,
+    NOT_PAIRED,
+    Given,
+    all_but_one,
+    every_pair,
+    told_apart,
+)
+from prelabel.chance import (
+    NO_PAIRS,
+    agreement_weights,
+    chance_corrected,
+    specific_agreement,
+)
 from prelabel.coefficients import (
     CodedVotes,
     IntArray,
@@ -19,19 +32,21 @@ from prelabel.coefficients import (
     agreeing_shares,
     alpha_statistic,
     code_votes,
-    cohen_kappa,
     count_matrix,
     dense_counts,
     fixed_alpha,
+    jaccard_distance,
     krippendorff_alpha,
     masi_distance,
     percent_agreement,
 )
+from prelabel.disagreements import confused_values, contested_labels
 from prelabel.errors import InputError
-from prelabel.estimate import JACKKNIFE_BELOW, Estimate, bootstrap, wilson
+from prelabel.estimate import Estimate
+from prelabel.resampling import Rows, cluster_numbers, estimate, every_row, few_clusters, mean_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -39,6 +54,7 @@ if TYPE_CHECKING:
     from prelabel.records import Value
 
 __all__ = [
+    "MOST_PAIRED",
     "Agreement",
     "ConfusedPair",
     "LabelAgreement",
@@ -50,92 +66,55 @@ __all__ = [
 ]
 
 EXCELLENT, GOOD = 0.8, 0.6
-MOST_EXAMPLES = 5
-MOST_CONFUSED = 20
-MOST_PAIRED = 50  # annotators; a table of all pairs of a crowd is neither readable nor cheap
 MOST_SETS = 5_000  # different label sets; the distance matrix has the square of it
-RARE, FEW_ITEMS = 0.1, 100
+MOST_LABELS = 200  # a table of more is not read, and each label has its own intervals
+RARE, FEW_ITEMS, MOST_NAMED = 0.1, 100, 5
+FEW_VARIED = 30  # items; at 21 of 200, the coverage of 95% intervals was 91% in simulation
+
+Distance = Literal["MASI", "Jaccard"]
+DISTANCES = {
+    "nominal": lambda sets: 1 - np.eye(len(sets)),
+    "MASI": masi_distance,
+    "Jaccard": jaccard_distance,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class PairAgreement:
-    """Two annotators on the ``n`` items that both labeled: percent agreement and Cohen's kappa.
+class _Basis(NamedTuple):
+    """What all figures of one call are made from."""
 
-    ``overlap`` is for labels that can agree in part, such as spans.
-    """
-
-    a: str
-    b: str
-    n: int
-    percent: Estimate
-    kappa: Estimate
-    overlap: Estimate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ConfusedPair:
-    """Two values that annotators gave to one item: in how many annotator pairs, and where.
-
-    ``share`` is of all disagreeing pairs. For multi-label ``a`` is a label that one annotator
-    gave and the other did not, and ``b`` is None. ``items`` holds up to five ids.
-    """
-
-    a: Value
-    b: Value | None
-    count: int
-    share: float
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelAgreement:
-    """One label as a yes/no question, or one level or field; ``share`` of the votes are not no."""
-
-    label: str
-    share: float
-    alpha: Estimate
-    percent: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """What `agreement` finds. ``n_items`` counts the items with two votes or more.
-
-    ``metric`` is the distance that alpha uses: the level, or "MASI" between label sets.
-    ``labels`` is empty for single-label tasks, ``pairs`` with more than 50 annotators. ``overlap``
-    is for labels that can agree in part, such as spans: the mean over pairs of annotators.
-    """
-
-    n_items: int
-    n_annotators: int
-    metric: str
-    alpha: Estimate
-    percent: Estimate
-    reading: str
-    labels: tuple[LabelAgreement, ...] = ()
-    pairs: tuple[PairAgreement, ...] = ()
-    confused: tuple[ConfusedPair, ...] = ()
-    notes: tuple[str, ...] = ()
-    overlap: Estimate | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON-able values."""
-        return asdict(self)
+    coded: CodedVotes
+    allowed: Sequence[Value]
+    level: Level
+    scale: list[float]
+    cluster: IntArray | None
+    declared: bool
+    seed: int
 
 
 def agreement(
-    votes: pd.DataFrame, values: Sequence[Value], level: Level = "nominal", seed: int = 0
+    votes: pd.DataFrame,
+    values: Sequence[Value],
+    level: Level = "nominal",
+    seed: int = 0,
+    *,
+    clusters: Mapping[str, Hashable] | None = None,
+    distance: Distance = "MASI",
+    declared: bool = True,
 ) -> Agreement:
     """Return how far annotators agree, with intervals from resampling items.
 
     ``votes`` has the columns item, annotator, unit, value. With unit "" each item has one label;
     with a unit for each label and the values True and False it is multi-label: alpha is then over
-    whole label sets with the MASI distance, percent agreement counts equal sets, and ``labels``
-    has each label by itself. Raises InputError for votes that are not of either shape.
+    whole label sets with the MASI or Jaccard ``distance``, percent agreement counts equal sets,
+    and ``labels`` has each label by itself. ``clusters`` maps items to what they share, such as a
+    document: clusters are then resampled. ``declared`` says whether ``values`` are all there are;
+    on an open scale they are not. Raises InputError for votes that are not of either shape.
     """
     coded = code_votes(votes, values)
+    cluster = cluster_numbers(coded.items, clusters)
     if set(coded.units) <= {""}:
-        return _single_label(coded, values, level, seed)
+        scale = _numbers(values, level)
+        return _single_label(_Basis(coded, values, level, scale, cluster, declared, seed))
     if set(values) != {True, False} or "" in coded.units:
         raise InputError(
             "agreement: votes with several units must be True or False for each label; "
@@ -143,71 +122,155 @@ def agreement(
         )
     if level != "nominal":
         raise InputError("agreement: multi-label votes have no order; use level 'nominal'")
-    return _multi_label(coded, values, seed)
+    return _multi_label(_Basis(coded, values, level, [], cluster, declared, seed), distance)
 
 
-def _single_label(coded: CodedVotes, values: Sequence[Value], level: Level, seed: int) -> Agreement:
+def _single_label(basis: _Basis) -> Agreement:
+    coded, values, level = basis.coded, basis.allowed, basis.level
     counts = dense_counts(coded, len(values))
     paired = np.flatnonzero(counts.sum(axis=1) > 1)
-    counts = counts[paired]
-    patterns, sizes = _patterns(counts)
-    why = _why(coded, len(paired), "only one label occurs")
-    scale = _numbers(values) if level in ("interval", "ratio") else None
-    alpha = bootstrap(alpha_statistic(patterns, level, scale), sizes, seed=seed, undefined=why)
-    share = counts.sum(axis=0) / max(int(counts.sum()), 1)
+    why = _why(coded, len(paired))
+    found = chance_corrected(
+        counts,
+        level,
+        basis.scale,
+        cluster=basis.cluster,
+        declared=basis.declared,
+        why=why,
+        seed=basis.seed,
+    )
+    given = Given(coded.item, coded.annotator, coded.value, len(coded.items), coded.annotators)
+    weightings = {} if level == "nominal" else _weightings(basis.scale)
+    pairs = every_pair(given, weightings, basis.cluster)
+    known = told_apart(given, pairs, weightings, basis.cluster, why=why, seed=basis.seed)
+    share = counts[paired].sum(axis=0) / max(int(counts[paired].sum()), 1)
+    shares = dict(zip(values, share.tolist(), strict=True))
     return Agreement(
         n_items=len(paired),
         n_annotators=len(coded.annotators),
         metric=level,
-        alpha=alpha,
-        percent=_percent(patterns, sizes, seed, why),
-        reading=_reading(alpha),
-        pairs=_pairwise(coded, coded.item, coded.annotator, coded.value),
-        confused=_confused(counts, values, [coded.items[row] for row in paired]),
-        notes=_notes(coded, len(paired), dict(zip(values, share.tolist(), strict=True))),
+        alpha=found["alpha"],
+        percent=found["percent"],
+        reading=_reading(found["alpha"]),
+        labels=_each_value(counts, basis, why),
+        pairs=pairs,
+        confused=confused_values(counts[paired], values, [coded.items[row] for row in paired]),
+        notes=_notes(basis, paired, shares, _varied(counts[paired]), found["ac1"]),
+        coefficients=_ordered(found, known),
+        without=all_but_one(
+            given,
+            len(values),
+            lambda some: alpha_statistic(some, level, basis.scale),
+            basis.cluster,
+            seed=basis.seed,
+        ),
+        n_clusters=_clusters(basis, paired),
     )
 
 
-def _multi_label(coded: CodedVotes, values: Sequence[Value], seed: int) -> Agreement:
-    yes = values.index(True)
+def _weightings(scale: Sequence[float]) -> dict[str, NDArray[np.float64]]:
+    return {
+        "linear": agreement_weights("linear", scale),
+        "quadratic": agreement_weights("quadratic", scale),
+    }
+
+
+def _ordered(found: dict[str, Estimate], known: dict[str, Estimate]) -> dict[str, Estimate]:
+    """Return the coefficients with the plain ones first, then the linear and the quadratic."""
+    every = found | known
+    kinds = ("_linear", "_quadratic")
+    order = sorted(every, key=lambda name: [name.endswith(kind) for kind in reversed(kinds)])
+    return {name: every[name] for name in order}
+
+
+def _each_value(counts: IntArray, basis: _Basis, why: str) -> tuple[LabelAgreement, ...]:
+    if basis.level in ("interval", "ratio") or not 1 < len(basis.allowed) <= MOST_LABELS:
+        return ()
+    votes = counts.sum(axis=1)
+    return tuple(
+        _label(np.column_stack([counts[:, at], votes - counts[:, at]]), name, basis, why)
+        for at, name in enumerate(basis.allowed)
+    )
+
+
+def _multi_label(basis: _Basis, distance: Distance) -> Agreement:
+    coded, yes = basis.coded, basis.allowed.index(True)
     item, annotator, code, sets = _label_sets(coded, yes)
-    shape = (len(coded.items), len(sets))
-    by_set = csr_array((np.ones(len(item)), (item, code)), shape=shape)
-    paired = np.flatnonzero(by_set.sum(axis=1) > 1)
-    by_set = by_set[paired]
-    sizes = np.ones(len(paired))
-    why = _why(coded, len(paired), "only one label set occurs")
-    if len(sets) > MOST_SETS:
-        alpha = Estimate(None, n=len(paired), why=f"more than {MOST_SETS:,} different label sets")
-    else:
-        distance = masi_distance(sets)
-        alpha = bootstrap(fixed_alpha(by_set, distance), sizes, seed=seed, undefined=why)
+    given = Given(item, annotator, code, len(coded.items), coded.annotators)
+    votes = np.bincount(item, minlength=len(coded.items))
+    paired = np.flatnonzero(votes > 1)
+    why = _why(coded, len(paired))
+    alphas = {name: _set_alpha(given, sets, name, basis, why) for name in DISTANCES}
     # items x labels x (given, not given)
-    counts = dense_counts(coded, 2).reshape(len(coded.items), len(coded.units), 2)[paired]
+    counts = dense_counts(coded, 2).reshape(len(coded.items), len(coded.units), 2)
     counts = counts[:, :, [yes, 1 - yes]]
-    labels = [_label(counts[:, at], name, seed) for at, name in enumerate(coded.units)]
+    labels = [_label(counts[:, at], name, basis, why) for at, name in enumerate(coded.units)]
+    percent = _equal_sets(given, len(sets), basis, why)
+    shares = {label.label: label.share for label in labels}
     return Agreement(
         n_items=len(paired),
         n_annotators=len(coded.annotators),
-        metric="MASI",
-        alpha=alpha,
-        percent=_percent(by_set, sizes, seed, why),
-        reading=_reading(alpha),
+        metric=distance,
+        alpha=alphas[distance],
+        percent=percent,
+        reading=_reading(alphas[distance]),
         labels=tuple(labels),
-        pairs=_pairwise(coded, item, annotator, code),
-        confused=_differing(counts, coded.units, [coded.items[row] for row in paired]),
-        notes=_notes(coded, len(paired), {label.label: label.share for label in labels}),
+        pairs=every_pair(given, {}, basis.cluster),
+        confused=contested_labels(
+            counts[paired], coded.units, [coded.items[row] for row in paired]
+        ),
+        notes=_notes(basis, paired, shares, len(paired)),
+        coefficients={"percent": percent}
+        | {f"alpha_{name.lower()}": alpha for name, alpha in alphas.items()},
+        without=_without(given, sets, distance, basis),
+        n_clusters=_clusters(basis, paired),
     )
 
 
-def _label(counts: IntArray, name: str, seed: int) -> LabelAgreement:
-    patterns, sizes = _patterns(counts)
-    why = "no item has two votes"
-    if len(counts):
-        why = "every vote is yes" if counts[:, 0].any() else "every vote is no"
-    alpha = bootstrap(alpha_statistic(patterns), sizes, seed=seed, undefined=why)
-    share = float(counts[:, 0].sum() / max(int(counts.sum()), 1))
-    return LabelAgreement(name, share, alpha, _percent(patterns, sizes, seed, why))
+def _set_counts(given: Given, width: int, basis: _Basis) -> tuple[Any, Rows]:
+    """Return how often each paired item got each label set, and the items as rows."""
+    ones = np.ones(len(given.item))
+    counts = csr_array((ones, (given.item, given.value)), shape=(given.items, width))
+    paired = np.flatnonzero(counts.sum(axis=1) > 1)
+    cluster = None if basis.cluster is None else basis.cluster[paired]
+    return counts[paired], every_row(len(paired), cluster)
+
+
+def _set_alpha(
+    given: Given, sets: NDArray[np.bool_], distance: str, basis: _Basis, why: str
+) -> Estimate:
+    counts, rows = _set_counts(given, len(sets), basis)
+    if len(sets) > MOST_SETS:
+        return Estimate(None, n=rows.n, why=f"more than {MOST_SETS:,} different label sets")
+    statistic = fixed_alpha(counts, DISTANCES[distance](sets))
+    why = "only one label set occurs" if rows.n else why
+    return estimate(statistic, rows, undefined=why, seed=basis.seed)
+
+
+def _without(
+    given: Given, sets: NDArray[np.bool_], distance: str, basis: _Basis
+) -> tuple[tuple[str, Estimate], ...]:
+    if len(sets) > MOST_SETS:
+        return ()
+    apart = DISTANCES[distance](sets)
+    return all_but_one(
+        given, len(sets), lambda some: fixed_alpha(some, apart), basis.cluster, seed=basis.seed
+    )
+
+
+def _equal_sets(given: Given, width: int, basis: _Basis, why: str) -> Estimate:
+    counts, rows = _set_counts(given, width, basis)
+    return mean_share(agreeing_shares(counts), rows, undefined=why, seed=basis.seed)
+
+
+def _label(counts: IntArray, name: Value, basis: _Basis, why: str) -> LabelAgreement:
+    """Return the agreement on one label; ``counts`` is items x (given, not given)."""
+    one = "every vote is yes" if counts[:, 0].any() else "every vote is no"
+    found = chance_corrected(counts, cluster=basis.cluster, why=why, one=one, seed=basis.seed)
+    specific = specific_agreement(counts, cluster=basis.cluster, why=why, seed=basis.seed)
+    paired = counts[counts.sum(axis=1) > 1]
+    share = float(paired[:, 0].sum() / max(int(paired.sum()), 1))
+    return LabelAgreement(name, share, found["alpha"], found["percent"], specific, found["ac1"])
 
 
 def _label_sets(
@@ -231,39 +294,21 @@ def _label_sets(
     return key // width, key % width, code.reshape(-1), members[first]
 
 
-def _patterns(counts: IntArray) -> tuple[Any, IntArray]:
-    """Return the different rows of a count matrix (sparse) and how often each occurs."""
-    base = int(counts.max(initial=0)) + 1
-    if base ** counts.shape[1] < 2**62:  # a row is a number in that base: much faster to sort
-        key = counts @ base ** np.arange(counts.shape[1], dtype=np.int64)
-        _, first, sizes = np.unique(key, return_index=True, return_counts=True)
-    else:
-        _, first, sizes = np.unique(counts, axis=0, return_index=True, return_counts=True)
-    return csr_array(counts[first].astype(np.float64)), sizes
-
-
-def _percent(counts: Any, sizes: NDArray[Any], seed: int, why: str) -> Estimate:
-    n = int(sizes.sum())
-    if n == 0:
-        return Estimate(None, why=why)
-    shares = agreeing_shares(counts)
-    if n >= JACKKNIFE_BELOW:
-        found = bootstrap(lambda weights: weights @ shares / n, sizes, seed=seed)
-        if found.low is not None:
-            return found
-    # of few items, or where none differs, resampling says too little: the score interval is safe
-    return wilson(min(float(shares @ sizes), n), n)
-
-
-def _why(coded: CodedVotes, n: int, otherwise: str) -> str:
+def _why(coded: CodedVotes, paired: int) -> str:
+    """Return why nothing is defined, where no item has two votes."""
     if not coded.annotators:
         return "there are no votes"
     if len(coded.annotators) == 1:
         return "there is only one annotator"
-    return otherwise if n else "no item has votes of two annotators"
+    return "" if paired else NO_PAIRS
 
 
-def _numbers(values: Sequence[Value]) -> list[float]:
+def _numbers(values: Sequence[Value], level: Level) -> list[float]:
+    """Return the values as numbers, or their places where they are names."""
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return [float(value) for value in values]
+    if level not in ("interval", "ratio"):
+        return [float(place) for place in range(len(values))]
     try:
         return [float(value) for value in values]
     except ValueError:
@@ -280,73 +325,36 @@ def _reading(alpha: Estimate) -> str:
     return "good" if alpha.value >= GOOD else "look at the guideline"
 
 
-def _notes(coded: CodedVotes, n: int, shares: Mapping[Any, float]) -> tuple[str, ...]:
-    notes = []
+def _varied(counts: IntArray) -> int:
+    """Return on how many items somebody gave another value than the commonest of all."""
+    if not counts.size:
+        return 0
+    common = int(counts.sum(axis=0).argmax())
+    return int((counts[:, common] < counts.sum(axis=1)).sum())
+
+
+def _clusters(basis: _Basis, paired: IntArray) -> int:
+    return 0 if basis.cluster is None else len(np.unique(basis.cluster[paired]))
+
+
+def _notes(
+    basis: _Basis,
+    paired: IntArray,
+    shares: Mapping[Any, float],
+    varied: int,
+    ac1: Estimate | None = None,
+) -> tuple[str, ...]:
+    """Say what to beware of; on ``varied`` items somebody gave another label than the commonest."""
+    notes: list[str] = []
     rare = [f"{value} ({share:.0%})" for value, share in shares.items() if 0 < share < RARE]
-    if 0 < n < FEW_ITEMS and rare:
+    if rare and (0 < len(paired) < FEW_ITEMS or varied < FEW_VARIED):
+        named = ", ".join(rare[:MOST_NAMED]) + (" and others" if len(rare) > MOST_NAMED else "")
+        instead = "" if ac1 is None else f"AC1, {ac1:.2f}, and "
         notes.append(
-            f"the intervals are likely too narrow: {n} items, and rare labels: {', '.join(rare)}"
+            f"the intervals of alpha and kappa are likely too narrow: {len(paired)} items, and "
+            f"rare labels: {named}; look at {instead}the agreement on each label too"
         )
-    if len(coded.annotators) > MOST_PAIRED:
-        notes.append(f"pairs are not compared: more than {MOST_PAIRED} annotators")
+    notes += few_clusters(None if basis.cluster is None else basis.cluster[paired])
+    if len(basis.coded.annotators) > MOST_PAIRED:
+        notes.append(NOT_PAIRED)
     return tuple(notes)
-
-
-def _pairwise(
-    coded: CodedVotes, item: IntArray, annotator: IntArray, code: IntArray
-) -> tuple[PairAgreement, ...]:
-    names = coded.annotators
-    if len(names) > MOST_PAIRED:
-        return ()
-    table = np.full((len(names), len(coded.items)), -1, dtype=np.int64)
-    table[annotator, item] = code
-    found = []
-    for a, b in combinations(range(len(names)), 2):
-        both = (table[a] >= 0) & (table[b] >= 0)
-        x, y = table[a][both], table[b][both]
-        percent = wilson(int((x == y).sum()), len(x), undefined="no item in common")
-        found.append(PairAgreement(names[a], names[b], len(x), percent, cohen_kappa(x, y)))
-    return tuple(found)
-
-
-def _confused(
-    counts: IntArray, values: Sequence[Value], items: Sequence[str]
-) -> tuple[ConfusedPair, ...]:
-    pairs = np.triu(counts.T.astype(np.float64) @ counts, 1)
-    places = sorted(np.argwhere(pairs).tolist(), key=lambda at: -pairs[at[0], at[1]])
-    return tuple(
-        ConfusedPair(
-            values[a],
-            values[b],
-            int(pairs[a, b]),
-            float(pairs[a, b] / pairs.sum()),
-            _examples(counts[:, a] * counts[:, b], items),
-        )
-        for a, b in places[:MOST_CONFUSED]
-    )
-
-
-def _differing(
-    counts: IntArray, labels: Sequence[str], items: Sequence[str]
-) -> tuple[ConfusedPair, ...]:
-    differing = counts[:, :, 0] * counts[:, :, 1]
-    total = differing.sum(axis=0)
-    order = np.argsort(-total, kind="stable")[:MOST_CONFUSED].tolist()
-    return tuple(
-        ConfusedPair(
-            labels[at],
-            None,
-            int(total[at]),
-            float(total[at] / total.sum()),
-            _examples(differing[:, at], items),
-        )
-        for at in order
-        if total[at]
-    )
-
-
-def _examples(differing: IntArray, items: Sequence[str]) -> tuple[str, ...]:
-    """Return the items where most annotator pairs differ, in order of id where equal."""
-    where = np.flatnonzero(differing)
-    order = where[np.argsort(-differing[where], kind="stable")]
-    return tuple(items[row] for row in order[:MOST_EXAMPLES])

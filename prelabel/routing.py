@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -37,11 +38,19 @@ def why_review(consensus: Consensus, rule: DecisionRule) -> list[str]:
     if consensus.votes < rule.min_votes:
         reasons.append(f"too few votes: {consensus.votes} of {rule.min_votes} needed")
     if consensus.tied:
-        units = ", ".join(unit for unit in consensus.tied if unit)
+        units = ", ".join(unit_name(unit) for unit in consensus.tied if unit)
         reasons.append(f"tie: {units}" if units else "tie")
     elif consensus.agreement is not None and consensus.agreement < rule.min_agreement:
         reasons.append(f"low agreement: {consensus.agreement:.3g} below {rule.min_agreement:.3g}")
     return reasons
+
+
+def unit_name(unit: str) -> str:
+    """Name a unit for people: of a span its text and label, of a relation its three parts."""
+    if not unit.startswith("["):
+        return unit
+    parts = json.loads(unit)
+    return f"{parts[3]!r} {parts[2]}" if len(parts) == 4 else " ".join(parts)
 
 
 def not_allowed(consensus: Consensus, task: Task) -> list[str]:

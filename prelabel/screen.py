@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from prelabel.prompts import named
 
 if TYPE_CHECKING:
-    from prelabel.api import Routes
+    from prelabel.api import Imported, Routes
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
     from prelabel.models import EmbeddedModel
@@ -154,14 +154,16 @@ def interval(value: tuple[float, float] | None) -> str:
     return "$0" if value[1] == 0 else f"{dollars(value[0])} to {dollars(value[1])}"
 
 
-def imported(counts: Mapping[str, Mapping[str, int]], *, json: bool) -> None:
-    """Print what an import recorded."""
+def imported(counts: Imported, *, json: bool) -> None:
+    """Print what an import recorded, and why it refused what it did."""
     if json:
-        as_json(counts)
+        as_json({"counts": counts, "examples": counts.examples})
         return
     kinds = sorted({kind for count in counts.values() for kind in count}, key=_labeled_first)
     rows = [(name, *(count.get(kind, 0) for kind in kinds)) for name, count in counts.items()]
     table(["annotator", *kinds], rows)
+    for kind, example in counts.examples.items():
+        out.print(escape(f"failed: {kind}, such as {example}"), soft_wrap=True)
 
 
 def _labeled_first(kind: str) -> tuple[bool, str]:
@@ -248,11 +250,11 @@ def cache(kept: ResponseCache, *, json: bool) -> None:
 
 def demo(result: DemoResult) -> None:
     """Print what the demo found, plainly."""
-    from prelabel import screen_scores
+    from prelabel import screen_agreement, screen_scores
     from prelabel.demo import verdict
 
     screen_scores.score(result.scores, details=False, json=False)
-    screen_scores.agreement(result.agreement, json=False)
+    screen_agreement.agreement(result.agreement, json=False)
     routes(result.routes, 5, json=False)
     out.rule()
     for text in verdict(result):

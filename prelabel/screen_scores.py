@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from prelabel.against_gold import ScoreReport
     from prelabel.estimate import Estimate
     from prelabel.ranking import Ranking
-    from prelabel.reliability import Agreement
     from prelabel.scoring import Score
+
+MOST_IN_MATRIX = 12
+"""Labels of which a whole confusion matrix can be read."""
 
 MOST_METRICS = 3
 """Figures beside accuracy in a table; the rest is in the details."""
@@ -112,6 +114,7 @@ def score_details(one: Score, *, path: bool) -> None:
     if len(one.metrics) > MOST_METRICS:
         rows = [(spaced(name), short(estimate)) for name, estimate in one.metrics.items()]
         table([one.annotator, "value [95% interval]"], rows)
+    used = [row for row in one.labels if row.support + row.predicted]
     table(
         ["label", "gold", "given", "precision", "recall", "F1"],
         [
@@ -123,14 +126,12 @@ def score_details(one: Score, *, path: bool) -> None:
                 f"{row.recall:.2f}",
                 f"{row.f1:.2f}",
             )
-            for row in one.labels
+            for row in used
         ],
         title=one.annotator,
     )
     if one.confusion:
-        names = [str(row.label) for row in one.labels]
-        cells = [(f"gold {n}", *row) for n, row in zip(names, one.confusion, strict=True)]
-        table(["", *(f"given {name}" for name in names)], cells)
+        confusion(one)
     for wrong in one.wrong[:10]:
         gold, given = (named(label, path=path) for label in (wrong.gold, wrong.given))
         out.print(escape(f"  {wrong.item}: gold {gold}; given {given}"), soft_wrap=True)
@@ -138,45 +139,19 @@ def score_details(one: Score, *, path: bool) -> None:
         out.print(f"  … and {len(one.wrong) - 10} more wrong items (--json has all)")
 
 
-def agreement(found: Agreement, *, json: bool) -> None:
-    """Print agreement."""
-    if json:
-        as_json(found.to_dict())
+def confusion(one: Score) -> None:
+    """Print gold against given: all of it, or of many labels what is confused most."""
+    counts = one.confusion or ()
+    at = [n for n, row in enumerate(one.labels) if row.support + row.predicted]
+    names = {n: str(one.labels[n].label) for n in at}
+    if len(at) <= MOST_IN_MATRIX:
+        cells = [(f"gold {names[i]}", *(counts[i][j] for j in at)) for i in at]
+        table(["", *(f"given {names[j]}" for j in at)], cells)
         return
-    if found.n_annotators < 2:
-        out.print(f"agreement: {escape(found.reading)}")
-        return
-    measure = (
-        f"mean overlap of two annotators: {found.overlap:.3f}"
-        if found.overlap
-        else f"Krippendorff alpha ({found.metric}): {found.alpha:.3f} - {escape(found.reading)}"
-    )
-    out.print(
-        f"{found.n_annotators} annotators, {found.n_items} items with two votes or more\n"
-        f"{measure}\npercent agreement: {found.percent:.3f}",
-        soft_wrap=True,
-    )
-    if found.labels:
-        rows = [(row.label, f"{row.alpha:.3f}", f"{row.percent:.3f}") for row in found.labels]
-        table(["label", "alpha", "percent"], rows)
-    pairs = [
-        (f"{p.a} - {p.b}", p.n, f"{p.percent:.3f}", f"{p.overlap or p.kappa:.3f}")
-        for p in found.pairs
-    ]
-    last = "overlap" if found.overlap else "Cohen kappa"
-    table(["annotators", "n", "percent agreement", last], pairs)
-    confused = [
-        (
-            f"{p.a} / {'without' if p.b is None else p.b}",
-            p.count,
-            f"{p.share:.0%}",
-            ", ".join(p.items),
-        )
-        for p in found.confused[:10]
-    ]
-    if confused or not found.overlap:
-        table(["confused labels", "n", "of all disagreements", "such as"], confused)
-    notes(found.notes)
+    off = ((counts[i][j], names[i], names[j]) for i in at for j in at if i != j)
+    pairs = sorted(off, reverse=True)
+    rows = [(gold, given, n) for n, gold, given in pairs[:MOST_IN_MATRIX] if n]
+    table(["most confused: gold", "given", "items"], rows)
 
 
 def ranking(found: Ranking, *, json: bool) -> None:

@@ -7,10 +7,9 @@ these three are.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from prelabel.estimate import Estimate, FloatArray, bootstrap
 from prelabel.measures import Measures, counted
 from prelabel.records import Label, Votes
+from prelabel.unitizing import unitizing_alphas
 
 Key = tuple[int, int, str]
 
@@ -120,79 +120,17 @@ def pairwise_f1(labels: Sequence[Sequence[Label]], seed: int = 0) -> Estimate:
     return bootstrap(mean_f1, np.ones(len(counts)), seed=seed, undefined=NO_SPANS)
 
 
-def unitizing_alpha(labels: Sequence[Sequence[Label]], lengths: Sequence[int]) -> Estimate:
-    """Return Krippendorff's alpha of unitizing (1995; Content Analysis, 2nd ed. 2004, 11.6).
+def unitizing_alpha(
+    labels: Sequence[Sequence[Label]], lengths: Sequence[int], seed: int = 0
+) -> Estimate:
+    """Return Krippendorff's alpha of unitizing over all labels (1995; Content Analysis, 2nd ed.).
 
-    ``labels`` has a row an annotator, a column an item; ``lengths`` are the items' lengths. Items
-    are laid end to end as one continuum, so only items that all annotators labeled may be given.
-    It counts how far boundaries lie apart, not how many characters differ. ``1 - sum Do / sum De``
-    over label names. Not defined where one annotator's spans of one label overlap.
+    ``labels`` has a row an annotator, a column an item; ``lengths`` are the items' lengths. See
+    `prelabel.unitizing.unitizing_alphas`, which has each label too.
     """
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(int).tolist()
-    coders: list[dict[str, list[tuple[int, int]]]] = []
-    for row in labels:
-        units: dict[str, list[tuple[int, int]]] = {}
-        for begin, label in zip(starts[:-1], row, strict=True):
-            for start, end, name in sorted(keys(label)):
-                units.setdefault(name, []).append((begin + start, begin + end))
-        coders.append(units)
-    total, n = starts[-1], len(lengths)
-    if len(coders) < 2 or not total:
-        return Estimate(None, n=n, why="fewer than two annotators, or no text")
-    if any(a[1] > b[0] for c in coders for u in c.values() for a, b in pairwise(u)):
-        return Estimate(None, n=n, why="spans of one label overlap")
-    names = sorted({name for units in coders for name in units})
-    rows = [[units.get(name, []) for units in coders] for name in names]
-    expected = sum(_expected(row, total) for row in rows)
-    if not expected:
-        return Estimate(None, n=n, why="no spans")
-    observed = sum(_observed(row, total) for row in rows)
-    return Estimate(1 - observed / expected, n=n, why="the items are one continuum")
-
-
-Units = list[tuple[int, int]]
-
-
-def _observed(coders: Sequence[Units], total: int) -> float:
-    """Return Do of one label: squared distances of what two annotators marked in one place."""
-    distance = 0
-    for a, b in combinations(coders, 2):
-        distance += sum(_distances(unit, b) for unit in a)
-        distance += sum((e - s) ** 2 for s, e in b if not _meeting((s, e), a))
-    return 2 * distance / (len(coders) * (len(coders) - 1) * total**2)
-
-
-def _distances(unit: tuple[int, int], others: Units) -> int:
-    met = _meeting(unit, others)
-    if not met:
-        return (unit[1] - unit[0]) ** 2
-    return sum((unit[0] - s) ** 2 + (unit[1] - e) ** 2 for s, e in met)
-
-
-def _meeting(unit: tuple[int, int], others: Units) -> Units:
-    """Return the units that overlap; ``others`` are in order and disjoint."""
-    low = bisect_right(others, unit[0], key=lambda other: other[1])
-    return others[low : bisect_left(others, unit[1], key=lambda other: other[0])]
-
-
-def _expected(coders: Sequence[Units], total: int) -> float:
-    """Return De of one label: the distances if all sections were laid out by chance."""
-    lengths = [float(end - start) for units in coders for start, end in units]
-    gaps = np.sort([gap for units in coders for gap in _gaps(units, total)])
-    after = np.concatenate([np.cumsum(gaps[::-1])[::-1], [0.0]])
-    n, weighted = len(lengths), 0.0
-    for length in lengths:
-        at = int(np.searchsorted(gaps, length))
-        room = float(after[at]) - (len(gaps) - at) * (length - 1)
-        weighted += (n - 1) / 3 * (2 * length**3 - 3 * length**2 + length) + length**2 * room
-    whole = len(coders) * total
-    chances = whole * (whole - 1) - sum(length * (length - 1) for length in lengths)
-    return 2 / total * weighted / chances if chances else 0.0
-
-
-def _gaps(units: Units, total: int) -> list[int]:
-    edges = [0, *(edge for unit in units for edge in unit), total]
-    return [end - start for start, end in zip(edges[::2], edges[1::2], strict=True) if end > start]
+    spans = [[sorted(keys(label)) for label in row] for row in labels]
+    names = sorted({span[2] for row in spans for label in row for span in label})
+    return unitizing_alphas(spans, lengths, names, seed=seed)[0]
 
 
 def cluster(votes: Mapping[str, Votes]) -> Mapping[str, Votes]:

@@ -92,7 +92,6 @@ def split_item(
 def _piece(item: Item, field: str, text: str, n: int, total: int) -> Item:
     return replace(
         item,
-        id=f"{item.id}#{n}",
         fields={**item.fields, field: text},
         meta={**item.meta, "part": n, "parts": total},
     )

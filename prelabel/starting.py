@@ -47,6 +47,13 @@ decide:
 """
 
 
+TWO_COLUMNS = {
+    "pairwise": "the two texts' columns last",
+    "matching": "the columns of both records",
+    "relations": "the text's column and that of the given spans",
+}
+
+
 def init(
     items: Path,
     labels: Sequence[str] = (),
@@ -63,6 +70,11 @@ def init(
     """
     columns = [text] if isinstance(text, str) else list(text)
     names = [name.strip() for name in labels if name.strip()]
+    if task in TWO_COLUMNS and len(columns) < 2:
+        raise InputError(
+            f"text: {columns[0]}; {task} needs {TWO_COLUMNS[task]}: name them with --text, as in "
+            "--text left,right"
+        )
     guideline = first_guideline(task, names)
     if task == "relations" and len(columns) > 1:
         guideline += f"given: {scalar(columns[-1])}\n"

@@ -42,13 +42,21 @@ class Evidence:
     notes: tuple[str, ...] = ()
 
     def ballot(self, item_id: str) -> Ballot:
-        """Return an item's votes; a failure or an abstention is no vote."""
+        """Return an item's votes, not aligned yet; a failure or an abstention is no vote."""
         labeled = [a for a in self.items[item_id] if a.outcome == "labeled"]
         return Ballot(
             item_id,
-            self.task.align({a.annotator: self.task.votes(a.label) for a in labeled}),
+            {a.annotator: self.task.votes(a.label) for a in labeled},
             {a.annotator: a.distribution for a in labeled if a.distribution},
         )
+
+    def aligned_labels(self) -> dict[str, dict[str, Label]]:
+        """Return the labels as `labels` does, those that count as equal in one spelling."""
+        found: dict[str, dict[str, Label]] = {name: {} for name in self.names.values()}
+        for item in self.items:
+            for annotator, votes in self.task.align(self.ballot(item).votes).items():
+                found[self.names[annotator]][item] = self.task.from_votes(votes)
+        return found
 
     def labels(self) -> dict[str, dict[str, Label]]:
         """Return ``{annotator's name: {item: label}}`` of all that is labeled."""
@@ -123,7 +131,7 @@ def vote_table(evidence: Evidence) -> pd.DataFrame:
     rows = [
         (item, evidence.names[annotator], unit, value)
         for item in evidence.items
-        for annotator, votes in evidence.ballot(item).votes.items()
+        for annotator, votes in evidence.task.align(evidence.ballot(item).votes).items()
         for unit, value in votes.items()
     ]
     return pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])

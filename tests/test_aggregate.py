@@ -214,13 +214,14 @@ def test_top():
     assert top({"b": 0.4, "a": 0.5}) == "a"
 
 
-def test_votes_may_differ_in_their_units():
-    """As they will for spans: each unit is decided by those who voted on it."""
-
-    class Spans:
-        def from_votes(self, votes):
-            return sorted(unit for unit, value in votes.items() if value)
-
-    one = Ballot("i", {"x": {"0:3:PER": True}, "y": {"0:3:PER": True, "5:7:ORG": True}})
-    found = apply_majority(one, params(), Spans())
-    assert found.label == ["0:3:PER", "5:7:ORG"]
+def test_a_span_that_one_named_and_two_did_not_is_voted_down():
+    task = task_of("spans")
+    ann, bob = (
+        {"start": s, "end": s + 3, "text": t, "label": "a"} for s, t in ((0, "Ann"), (8, "Bob"))
+    )
+    said = {"x": [ann], "y": [ann, bob], "z": []}
+    one = Ballot("i", {name: task.votes(label) for name, label in said.items()})
+    found = apply_majority(one, params(), task)
+    assert found.label == [ann]
+    assert found.agreement == pytest.approx(2 / 3)
+    assert apply_majority(Ballot("i", {"x": {}, "y": {}}), params(), task).label == []

@@ -66,7 +66,8 @@ def project(tmp_path: Path, run) -> Path:
         *("--unusable", "?", "--abstained", "-", "--json"),
     )
     assert done.code == 0, done.err
-    assert done.json == {
+    assert done.json["examples"] == {"unparsable": "line 3, item '2': marked unusable"}
+    assert done.json["counts"] == {
         "ann": {"labeled": 4},
         "bob": {"labeled": 4},
         "eve": {"labeled": 2, "unparsable": 1, "abstained": 1},
@@ -142,7 +143,7 @@ def test_report_escapes_item_text(project: Path, tmp_path: Path, run) -> None:
 def test_imported_labels_match_exactly(project: Path, tmp_path: Path, run) -> None:
     table = tmp_path / "more.csv"
     table.write_text("id,x\n1,TOXIC \n2,Not toxic.\n3,toxi\n9,toxic\n")
-    counts = run("import", table, "-p", project, "--json").json
+    counts = run("import", table, "-p", project, "--json").json["counts"]
     assert counts == {"x": {"labeled": 1, "off_list": 2, "unknown item": 1}}
 
 

@@ -57,9 +57,8 @@ def one(type_, raw, **settings):
     return read({"f": raw}, task).get("f")
 
 
-plain = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(
-    lambda t: normalize(t, ())
-)
+writable = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+plain = st.text(writable, min_size=1).map(lambda t: normalize(t, ()))
 plain = plain.filter(lambda t: t not in {"", "null"})
 values = {
     "kind": st.sampled_from(["sale", "Wanted"]),
@@ -192,12 +191,26 @@ def test_values_as_they_are_met(type_, raw, value):
         ("list", 3, "3 is not a list of texts"),
         ("list", ["a", 3], "3 is not a text"),
         ("list", "[1", r"'\[1' is not JSON"),
+        ("list", "[" * 200_000, r"'\[\[\[.* is not JSON"),
+        ("string", "a\0", r"'a\\x00' has NUL or half a surrogate pair in it; write it without"),
     ],
 )
 def test_what_is_not_of_the_fields_type_is_off_the_list_and_names_the_field(type_, raw, why):
     closed = {"values": ["a", "b"]} if type_ == "enum" else {}
     with pytest.raises(OffListError, match=f"^field 'f': {why}"):
         one(type_, raw, **closed)
+
+
+@pytest.mark.parametrize("type_", ["string", "list"])
+@pytest.mark.parametrize("text", ["\ud800abc", "abc\udfff", "a\0"])
+def test_a_text_that_no_file_can_hold_is_off_the_list(type_, text):
+    task = task_of([{"name": "f", "type": type_}])
+    raw = {"f": ["a", text] if type_ == "list" else text}
+    answer = task.response_model(rationale=False).model_validate(raw)
+    for refused in (lambda: task.read(answer, ITEM), lambda: task.match(raw)):
+        with pytest.raises(OffListError, match=r"^field 'f': .* has NUL or half a surr") as error:
+            refused()
+        assert str(error.value).isprintable()  # it is shown to the model
 
 
 def test_an_entry_off_a_closed_list_spoils_it():
@@ -242,6 +255,7 @@ def test_recorded_objects():
         ({"kind": "sale", "KIND": "sale"}, r"'KIND' is there twice"),
         ({"kind": "sale", "abstain": True}, r"'abstain' is not one of the fields"),
         ("kind: sale", r"'kind: sale' is not JSON"),
+        ("[" * 200_000, r"is not JSON"),
         ("[]", r"'\[\]' is not an object of fields"),
         (None, r"None is not an object of fields"),
         (12, r"12 is not an object of fields"),
@@ -397,7 +411,7 @@ def findings(tmp_path, fields):
 
 
 def test_a_good_guideline_has_no_findings(tmp_path):
-    fields = "- {name: kind, type: enum, definition: d, values: [a, b]}\n- {name: t, definition: d, normalize: [case]}\n"
+    fields = "- {name: kind, type: enum, definition: d, values: [a, b]}\n- {name: T_1.a-b, definition: d, normalize: [case]}\n"
     assert findings(tmp_path, fields) == []
 
 
@@ -408,6 +422,8 @@ def test_a_good_guideline_has_no_findings(tmp_path):
         ("- {name: a, definition: d}\n- name: A\n  definition: d\n", 7, "error", "'A' is there twice (first on line 6)"),
         ("- {name: rationale, definition: d}\n", 6, "error", "cannot be called 'rationale'"),
         ("- name: a\n", 6, "warning", "field 'a' has no definition"),
+        ("- {name: price (EUR), definition: d}\n", 6, "warning", "'price (EUR)': some providers take no name"),
+        (f"- {{name: {'a' * 65}, definition: d}}\n", 6, "warning", "rename it, and put the wording into its def"),
         ("- name: a\n  definition: d\n  type: enum\n", 8, "error", "enum 'a' has no values"),
         ("- name: a\n  definition: d\n  values: [x]\n", 8, "error", "field 'a' is a string with values; make it an enum"),
         ("- {name: a, definition: d, type: enum, values: [x, X]}\n", 6, "error", "field 'a' has the value 'x' twice"),

@@ -1,5 +1,6 @@
 """Grounding: where mentions stand, which of several places is meant, and what is not in the text."""
 
+import re
 import time
 import unicodedata
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prelabel.grounding import Mention, ground, hint_of, plain
+from prelabel.grounding import Mention, ground, hints_of, plain
 
 ALPHABET = [
     *("a", "b", "A", " ", "  ", "\r\n", "\n", "\t", "_", "-", ".", "'"),
@@ -242,12 +243,33 @@ def test_unicode_form_and_white_space_may_differ(text, named, place):
     ]
 
 
+def hint_of(text, *place):
+    return hints_of(text, [place])[0]
+
+
 def test_hints_are_as_short_as_can_be():
     assert hint_of("Ann left.", 0, 3) == ""
     assert hint_of("Ann and Annie", 0, 3) == ""
     assert hint_of("Dear Ann, tell Ann.", 15, 18) == "Ann."
     assert hint_of("Will Will be there?", 5, 9) == "Will be"
     assert hint_of("a a a a a", 4, 5) == ""  # a few words cannot tell it
+
+
+def test_hints_of_several_spans_are_those_of_each():
+    text = "Dear Ann, tell Ann. Will Will be there?"
+    found = [(at.start(), at.end()) for at in re.finditer("Ann|Will|tell", text)]
+    hints = hints_of(text, found)
+    assert hints == [hint_of(text, *place) for place in found]
+    assert hints == ["Ann,", "", "Ann.", "Ann. Will", "Will be"]
+    assert hints_of(text, []) == []
+
+
+def test_hints_of_many_spans_take_little_time():
+    text = ("Ann met Bob and Ann met Cy ; " * 70)[:1839]
+    places = [match.span() for match in re.finditer("Ann", text)][:80]
+    started = time.perf_counter()
+    assert hints_of(text, places) == [""] * 80
+    assert time.perf_counter() - started < 1.5  # a page for each span took over 3
 
 
 def test_long_texts_with_many_mentions_take_little_time():

@@ -154,6 +154,7 @@ OFF = [
     {"path": "animals > cats", "why": "x"},
     {"label": "nothing"},
     [[[[["nothing"]]]]],
+    "[" * 200_000,
 ]
 
 

@@ -1,6 +1,7 @@
 """Entity matching: how labels are spelt, and how two records are shown."""
 
 import json
+from pathlib import Path
 
 import pytest
 from documents import built
@@ -8,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from prelabel.config import ItemsConfig
+from prelabel.config import AnnotatorConfig, ItemsConfig
 from prelabel.exchange.items import read_items
 from prelabel.guideline import Guideline
-from prelabel.prompts import load_template, render_item, render_system
+from prelabel.prompts import load_template, make_compiler, render_item, render_system
 from prelabel.records import Item
 from prelabel.tasks import AbstainedError, OffListError, make_task
 from prelabel.tasks.matching import SPELLINGS, check
@@ -121,9 +122,17 @@ def test_objects_are_shown_as_lines(prompt):
 def test_plain_texts_are_shown_as_they_are():
     lines = shown(fair="Spring", one="{Ann's} stall", two="").split("\n")
     assert lines[1:] == [
-        *("fair: Spring", "<item-1>", "{Ann's} stall", "</item-1>"),
+        *("<item-fair>", "Spring", "</item-fair>", "<item-1>", "{Ann's} stall", "</item-1>"),
         *("<item-2>", "(none)", "</item-2>", "</item>"),
     ]
+
+
+def test_lists_within_lists_are_json_however_deep():
+    deep = "[" * 300 + "]" * 300
+    lines = shown(left=f'{{"a": ["x", ["y"], {{"z": 1}}], "b": {deep}}}', right="r").split("\n")
+    assert lines[2] == 'a: x, ["y"], {"z": 1}'
+    assert lines[3] == f"b: {deep[1:-1]}"
+    assert shown(left="[" * 200_000, right="r").split("\n")[2] == "[" * 200_000
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\x85", "\u2028", "\x0b"])
@@ -176,6 +185,23 @@ def test_the_instructions(prompt):
     assert "One stall?" in system
     assert 'Answer "abstain" only in this case: both are empty.\n' in system
     assert '{"rationale": "...", "label": "<match or no_match>"}' in system
+
+
+def test_worked_examples_are_shown_as_items_are():
+    left = json.dumps({"name": "Ünal", "town": 'the "Old" town'})
+    worked = [
+        {"fields": {"fair": "Spring", "left": left, "right": "a stall"}, "answer": "no_match", "why": "a town"},
+        {"fields": {"left": "x", "right": "y"}, "answer": "match"},
+    ]  # fmt: skip
+    guideline = Guideline.model_validate({"name": "g", "task": "matching", "examples": worked})
+    config = AnnotatorConfig(name="a", model="m")
+    compiler = make_compiler(guideline, make_task(guideline), config, [], Path())
+    system = compiler.static[0]["content"]
+    item = shown(**worked[0]["fields"]).replace("item", "example")
+    assert item in system
+    assert f'{item}\nAnswer: {{"label": "no_match"}} (a town)\n' in system
+    assert 'Answer: {"label": "match"}\n' in system
+    assert '\\"' not in system
 
 
 def test_check_finds_other_labels_and_turned_aliases():

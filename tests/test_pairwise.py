@@ -66,6 +66,17 @@ def test_pictures_stay_with_the_exchanged_item():
     assert task_of().views(item)[1].images == (picture,)
 
 
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_the_last_two_pictures_are_exchanged(others):
+    *first, a, b = (Image(f"p{n}", f"https://example.org/{n}.png") for n in range(others + 2))
+    same = {"request": "Which?", "a": "one text", "b": "one text"}
+    one, two = task_of().views(Item("i", same, images=(*first, a, b)))
+    assert one.images == (*first, a, b)
+    assert two.images == (*first, b, a)
+    assert one.hash != two.hash
+    assert task_of().views(two)[1] == one
+
+
 @given(ITEMS, TASKS)
 def test_exchanging_twice_changes_nothing(item, task):
     _, second = task.views(item)
@@ -237,7 +248,7 @@ def test_the_prompt_does_not_name_the_columns_of_the_two_texts(prompt):
     fields = {"request": "Which?", "gpt-big": "left", "tiny-model": "right"}
     system, item = rendered(fields, prompt, tie="Both say the same.")
     assert item.split("\n") == [
-        *("<item>", "request: Which?"),
+        *("<item>", "<item-request>", "Which?", "</item-request>"),
         *("<item-A>", "left", "</item-A>"),
         *("<item-B>", "right", "</item-B>", "</item>"),
     ]
@@ -253,6 +264,18 @@ def test_a_text_cannot_pretend_to_be_the_other():
     fence = item.split(">")[0][1:]
     assert fence != "item"
     assert f"<{fence}-A>\n{text}\n</{fence}-A>\n<{fence}-B>\nfine\n" in item
+
+
+def test_a_column_called_a_is_not_taken_for_the_text_a():
+    _, item = rendered({"A": "context", "x": "left", "y": "right"})
+    assert item.startswith("<item>\n<item-field-1>\nA:\ncontext\n</item-field-1>\n<item-A>\nleft\n")
+
+
+@pytest.mark.parametrize("prompt", ["full", "brief"])
+def test_two_pictures_without_texts(prompt):
+    _, item = rendered({"request": "", "x": "", "y": " "}, prompt)
+    assert item == "There is no text; A and B are the last two pictures before this line."
+    assert "<item-A>" in rendered({"request": "Which?", "x": "", "y": ""}, prompt)[1]
 
 
 def findings(guideline):

@@ -137,12 +137,17 @@ def test_no_stray_blanks(case):
 
 def test_two_fields_are_named():
     item = Item("i", {"title": "Late", "body": "Where is it?"})
-    assert messages(item=item)[-1]["content"] == "<item>\ntitle: Late\nbody: Where is it?\n</item>"
+    assert messages(item=item)[-1]["content"] == (
+        "<item>\n<item-title>\nLate\n</item-title>\n"
+        "<item-body>\nWhere is it?\n</item-body>\n</item>"
+    )
 
 
 def test_fields_named_like_methods():
     item = Item("i", {"items": "a", "values": "b", "fence": "c"})
-    assert "items: a\nvalues: b\nfence: c\n" in messages(item=item)[-1]["content"]
+    shown = messages(item=item)[-1]["content"]
+    for name, text in item.fields.items():
+        assert f"<item-{name}>\n{text}\n</item-{name}>" in shown
 
 
 # What comes first, what comes last, what never comes
@@ -279,7 +284,7 @@ HOSTILE = st.lists(
 
 
 @settings(deadline=None)
-@given(texts=st.lists(HOSTILE, min_size=1, max_size=3))
+@given(texts=st.lists(HOSTILE.filter(str.strip), min_size=1, max_size=3))
 def test_no_text_can_close_the_fence(texts):
     name = fence(texts)
     for text in texts:

@@ -59,7 +59,7 @@ def test_one_seam_to_each_outside() -> None:
         "litellm": {"provider"},
         "instructor": {"llm"},
         "typer": {"cli", "cli_guideline", "cli_models", "cli_options", "cli_validation"},
-        "rich": {"screen", "screen_scores", "screen_validation", "watch"},
+        "rich": {"screen", "screen_agreement", "screen_scores", "screen_validation", "watch"},
         "xllamacpp": {"local"},
         "diskcache": {"cache"},
     }

@@ -35,7 +35,8 @@ def read(task, answer):
     return task.read(parsed(task, answer), ITEM).label
 
 
-answers = st.text(min_size=1).filter(lambda text: unicodedata.normalize("NFC", text).strip())
+answers = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+answers = answers.filter(lambda text: unicodedata.normalize("NFC", text).strip())
 
 
 # Labels
@@ -70,6 +71,18 @@ def test_an_answer_is_kept_as_it_was_written():
 def test_an_empty_answer_is_off_the_list(raw):
     with pytest.raises(OffListError, match=r"the answer is empty; write one"):
         text_task().match(raw)
+
+
+@pytest.mark.parametrize("wire", [r'"\ud800abc"', r'"abc\udfff"', r'"a\u0000b"'])
+def test_a_text_that_no_file_can_hold_is_off_the_list(wire):
+    task = text_task()
+    answer = task.response_model(rationale=False).model_validate({"answer": json.loads(wire)})
+    with pytest.raises(OffListError, match=r"has NUL or half a surrogate pair in it") as error:
+        task.read(answer, ITEM)
+    assert str(error.value).isprintable()  # it is shown to the model
+    with pytest.raises(OffListError, match="surrogate"):
+        task.match(["a", json.loads(wire)])
+    assert task.match(json.loads(r'"\ud83d\ude00"')) == "\U0001f600"  # a whole pair
 
 
 @pytest.mark.parametrize("raw", [None, True, {}, {"answer": "a"}, ["a", None], [["a"]], [True]])
@@ -238,7 +251,8 @@ def test_the_prompt_asks_for_the_answer_alone(tmp_path, prompt):
     assert "only in this case: no answer in it.\n" in system["content"]
     assert system["content"].endswith('like {"abstain": false, "answer": "<text>"}')
     [message] = compiler.compile(ITEM).messages
-    assert "passage: x\nquestion: y\n" in message["content"]
+    shown = "<item-passage>\nx\n</item-passage>\n<item-question>\ny\n</item-question>"
+    assert message["content"] == f"<item>\n{shown}\n</item>"
 
 
 def test_the_evalset_is_whole():

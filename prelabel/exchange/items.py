@@ -152,6 +152,9 @@ def read_gold(
                 f"{where}: item {identifier!r} has gold already (line {first}); keep one label"
             )
         item = (items or {}).get(identifier)
+        if task.needs_item and item is None:  # scores nobody, and is said to: kept as it stands
+            found.append(Gold(identifier, raw, optional(row, config.split), author))
+            continue
         label = label_of(f"{where}: gold label", raw, task, item)
         wanted = read(row.cells.get(config.lure)) if config.lure else None
         lure = None if wanted is None else label_of(f"{where}: lure", wanted, task, item)

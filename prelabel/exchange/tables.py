@@ -174,7 +174,8 @@ def _read_delimited(path: Path, encoding: str | None, delimiter: str) -> Iterato
         if len(cells) != len(header):
             raise InputError(
                 f"{path}:{line}: has {len(cells)} cells where the header has {len(header)}; put "
-                f"double quotes around cells that hold {delimiter!r}, and fill missing ones"
+                f"double quotes around cells that hold {delimiter!r} or a line end (a lone "
+                "carriage return is one), and fill missing ones"
             )
         yield Row(line, dict(zip(header, cells, strict=True)))
     if not header:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.measures import Measures
     from prelabel.splitting import Part
 
@@ -109,6 +109,11 @@ class Task(Protocol):
         """
         del tokens
         return {}
+
+    def agrees(self, unit: str, a: Value, b: Value) -> bool:
+        """Say whether two values of a unit count as the same."""
+        del unit
+        return a == b
 
     def align(self, votes: Mapping[str, Votes]) -> Mapping[str, Votes]:
         """Make several annotators' votes on one item comparable, unit by unit.

@@ -1,14 +1,16 @@
-"""What the answers of all tasks have in common: their pydantic models, and the way out."""
+"""What the answers of all tasks have in common: their models, JSON in texts, the way out."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from prelabel.guideline import ABSTAIN, Guideline, fold
-from prelabel.tasks import AbstainedError
+from prelabel.tasks import AbstainedError, OffListError, shorten
 
 MOST_VALUES = 400
 """With more, the answer is a plain text that is matched here; providers allow 500 values."""
@@ -17,6 +19,10 @@ MOST_CHARACTERS = 15_000
 MOST_CHARACTERS_OF_MANY = 7_500
 MANY = 250
 """What strict schemas allow all values of one enum together, and one with more than ``MANY``."""
+
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+
+WHY_UNWRITABLE = "has NUL or half a surrogate pair in it; write it without"
 
 STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
 
@@ -45,6 +51,31 @@ def answer_model(
     if abstain:
         head[ABSTAIN] = (bool, ...)
     return create_model("Answer", __config__=STRICT, **head, **fields)
+
+
+def json_of(text: str) -> Any | None:
+    """Return what a text holds as JSON; None where it is none, or nested too deeply."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def need_json(text: str) -> Any:
+    """Return what a text holds as JSON. Raises ``OffListError`` where it is none."""
+    found = json_of(text)
+    if found is None:
+        raise OffListError(f"{shorten(text)} is not JSON")
+    return found
+
+
+def refuse_unwritable(text: str) -> None:
+    """Raise ``OffListError`` for a text that no file can hold.
+
+    JSON may write NUL, and half a surrogate pair, which UTF-8 cannot encode.
+    """
+    if UNWRITABLE.search(text):
+        raise OffListError(f"{shorten(text)} {WHY_UNWRITABLE}")
 
 
 def choices(labels: Sequence[str], guideline: Guideline) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +14,11 @@ from prelabel.guideline import ABSTAIN, fold
 from prelabel.normalize import as_date, as_number, normalize
 from prelabel.records import Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, stay
+from prelabel.tasks.answers import UNWRITABLE, WHY_UNWRITABLE, answer_model, need_json, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.guideline_parts import FieldDefinition
     from prelabel.measures import Measures
     from prelabel.splitting import Part
@@ -26,6 +27,9 @@ ABSENT = ""
 """The vote of an annotator that finds no value for a field."""
 
 RATIONALE = "rationale"
+
+KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+"""The names that every provider takes in a JSON schema; Anthropic and Bedrock take no others."""
 
 
 class Extraction(Task):
@@ -63,7 +67,7 @@ class Extraction(Task):
 
     def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
         """Return the fields of a recorded object or of its JSON text."""
-        found = _from_json(raw) if isinstance(raw, str) else raw
+        found = need_json(raw) if isinstance(raw, str) else raw
         if not isinstance(found, Mapping):
             raise OffListError(f"{shorten(raw)} is not an object of fields")
         names = {fold(name): name for name in self.fields}
@@ -218,6 +222,8 @@ def _read_scalar(field: FieldDefinition, raw: Any) -> Value:
         return as_date(raw)
     if not isinstance(raw, str):
         raise ValueError("is not a text")  # noqa: TRY004  # one error for all that is refused
+    if UNWRITABLE.search(raw):
+        raise ValueError(WHY_UNWRITABLE)
     if not field.values:
         return normalize(raw, ())
     for value in field.values:
@@ -228,7 +234,7 @@ def _read_scalar(field: FieldDefinition, raw: Any) -> Value:
 
 def _read_list(field: FieldDefinition, raw: Any) -> list[str]:
     if isinstance(raw, str):
-        raw = _from_json(raw) if raw.lstrip().startswith("[") else [raw]
+        raw = need_json(raw) if raw.lstrip().startswith("[") else [raw]
     if not isinstance(raw, list | tuple):
         raise ValueError(f"{shorten(raw)} is not a list of texts")  # noqa: TRY004
     texts = []
@@ -289,13 +295,6 @@ def _dump(value: Any) -> Value:
     return vote
 
 
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise OffListError(f"{shorten(text)} is not JSON") from None
-
-
 def _schema(field: FieldDefinition) -> dict[str, Any]:
     """Return the JSON Schema of a field, of the kind that strict modes take."""
     if field.type == "list":
@@ -312,7 +311,7 @@ def _schema(field: FieldDefinition) -> dict[str, Any]:
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield what is wrong with the fields."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     if not guideline.fields:
         yield Finding(line("fields"), "error", "no fields; write what is looked for in an item")
@@ -325,6 +324,13 @@ def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
         if field.name in {RATIONALE, ABSTAIN}:
             why = f"a field cannot be called {field.name!r}, which answers use; rename it"
             yield Finding(here, "error", why)
+        if not KEY.fullmatch(field.name):
+            why = (
+                f"field {field.name!r}: some providers take no name with other characters than "
+                "a-z, A-Z, 0-9, '_', '.' and '-', or longer than 64; rename it, and put the "
+                "wording into its definition"
+            )
+            yield Finding(here, "warning", why)
         if not field.definition:
             why = f"field {field.name!r} has no definition; say what belongs in it"
             yield Finding(here, "warning", why)

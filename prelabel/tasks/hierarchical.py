@@ -11,14 +11,14 @@ from prelabel.guideline import ABSTAIN, fold
 from prelabel.logprobs import label_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, choices, chosen, one_of
+from prelabel.tasks.answers import answer_model, choices, chosen, json_of, one_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from prelabel.estimate import Estimate, FloatArray
     from prelabel.guideline import Guideline, LabelDefinition
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.measures import Measures
     from prelabel.splitting import Part
 
@@ -95,7 +95,7 @@ class Hierarchical(Task):
         if len(whole) == 1 and SEPARATOR.join(*whole) in self._ends:
             return whole
         found = whole | self._by_spelling.get(text, set())
-        return found or self._meant(listed(raw))
+        return found or self._meant(json_of(raw) if raw.lstrip().startswith("[") else None)
 
     def _complaint(self, raw: Any, found: set[Path]) -> str:
         """Say why a value is no path of the label set."""
@@ -282,19 +282,9 @@ def down(labels: Sequence[LabelDefinition], text: str, above: Path = ()) -> Iter
                 yield from down(label.labels, text[parted.end() :], path)
 
 
-def listed(text: str) -> Any:
-    """Return the list that a text holds as JSON; else None."""
-    if not text.lstrip().startswith("["):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Find labels whose paths could not be told apart, and levels that decide nothing."""
-    from prelabel.guideline_check import Finding, labels_of
+    from prelabel.guideline_fields import Finding, labels_of
 
     top = guideline.labels
     if len(top) == 1:
@@ -325,7 +315,7 @@ def _siblings(
     guideline: Guideline, labels: Sequence[LabelDefinition], where: Any, line: Line
 ) -> Iterator[Finding]:
     """Check that each name and alias means one label among those beside it."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     owners: dict[str, str] = {}
     for index, label in enumerate(labels):

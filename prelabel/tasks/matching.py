@@ -14,7 +14,7 @@ from prelabel.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
 
 MATCH, NO_MATCH = "match", "no_match"
 
@@ -72,7 +72,7 @@ class Matching(Classification):
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield the labels that matching does not have, and aliases that mean the other label."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     meaning = {text: name for name, texts in SPELLINGS.items() for text in texts}
     for index, label in enumerate(guideline.labels):

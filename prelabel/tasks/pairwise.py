@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
 
 A, B, TIE = "A", "B", "tie"
 
@@ -34,8 +34,9 @@ A, B, TIE = "A", "B", "tie"
 class Pairwise(Task):
     """``A`` or ``B``, the last two text fields of an item in their order, or ``tie``.
 
-    An annotator is shown each pair twice, the second time with the two texts exchanged. Where its
-    two answers name different texts there is no label: the order decided, not the texts.
+    An annotator is shown each pair twice, the second time with the two texts exchanged, and with
+    them the last two of several pictures. Where its two answers name different texts there is no
+    label: the order decided, not the texts.
     """
 
     name = "pairwise"
@@ -119,7 +120,10 @@ class Pairwise(Task):
 
 
 def exchanged(item: Item) -> Item:
-    """Return an item with the texts of its last two fields exchanged; the names stay in place."""
+    """Return an item with the texts of its last two fields exchanged; the names stay in place.
+
+    Of two or more pictures, the last two are exchanged, too.
+    """
     if len(item.fields) < 2:
         raise InputError(
             f"item {item.id!r}: has {len(item.fields)} text where two are compared; name both "
@@ -127,7 +131,8 @@ def exchanged(item: Item) -> Item:
         )
     a, b = list(item.fields)[-2:]
     fields = dict(item.fields) | {a: item.fields[b], b: item.fields[a]}
-    return replace(item, fields=fields)
+    images = (*item.images[:-2], *reversed(item.images[-2:]))
+    return replace(item, fields=fields, images=images)
 
 
 def turn(label: Label) -> Label:
@@ -152,7 +157,7 @@ def _mean(first: Distribution | None, second: Distribution | None) -> Distributi
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield what is wrong with the labels and examples of a comparison."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     known = [A, B] if guideline.tie is None else [A, B, TIE]
     for index, label in enumerate(guideline.labels):

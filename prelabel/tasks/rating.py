@@ -32,7 +32,7 @@ from prelabel.tasks.answers import answer_model, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline, Scale
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.measures import Measures
     from prelabel.splitting import Part
 
@@ -170,17 +170,22 @@ class Rating(Task):
             return float(number)
         return min(self.declared, key=lambda value: (abs(Fraction(str(value)) - number), value))
 
-    def measure(self, gold: Sequence[Label], given: Sequence[Label], seed: int = 0) -> Measures:
-        """Return quadratic kappa, Spearman's correlation, the mean absolute error, and accuracy."""
-        from prelabel.estimate import Estimate
-        from prelabel.measures import Measures, counted, mean, share_right
-        from prelabel.ordinal import spearman, weighted_kappa
+    def agrees(self, unit: str, a: Value, b: Value) -> bool:
+        """Say whether two ratings are within the scale's tolerance."""
+        del unit
+        return abs(float(a) - float(b)) <= self.scale.tolerance + 1e-9
 
-        right = [a == b for a, b in zip(gold, given, strict=True)]
+    def measure(self, gold: Sequence[Label], given: Sequence[Label], seed: int = 0) -> Measures:
+        """Return quadratic kappa, Spearman's and Pearson's correlation, the mean absolute error."""
+        from prelabel.estimate import Estimate
+        from prelabel.measures import Measures, counted, mean
+        from prelabel.ordinal import pearson, spearman, weighted_kappa
+
+        right = [self.agrees("", a, b) for a, b in zip(gold, given, strict=True)]
         metrics = {
             "spearman": spearman(gold, given, seed),
             "mae": mean([abs(a - b) for a, b in zip(gold, given, strict=True)], seed),
-            "accuracy": share_right(right),
+            "pearson": pearson(gold, given, seed),
         }
         if self.declared is None:
             why = "the scale has no steps, and kappa compares values of a list"
@@ -215,7 +220,7 @@ def scale_values(scale: Scale) -> tuple[int | float, ...] | None:
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield what is wrong with the scale, its anchors, and the rule for long items."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     if guideline.scale is None:
         yield Finding(line("scale"), "error", "no scale; write one, as 'scale: {min: 1, max: 5}'")
@@ -228,7 +233,7 @@ def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
 
 def _check_anchors(task: Rating, line: Line) -> Iterator[Finding]:
     """Check that anchors are values of the scale, one text each, and that its ends have one."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     values = {key: task.number(key) for key in task.scale.anchors}
     for key in values:

@@ -8,17 +8,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, WithJsonSchema, create_model
+from pydantic import BaseModel, StrictInt, WithJsonSchema, create_model
 
 from prelabel.errors import InputError
 from prelabel.guideline import ABSTAIN, fold
 from prelabel.records import Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, stay, text_schema
+from prelabel.tasks.answers import (
+    answer_model,
+    json_of,
+    need_json,
+    refuse_unwritable,
+    stay,
+    text_schema,
+)
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.measures import Measures
 
 HEAD, LABEL, TAIL = "head", "label", "tail"
@@ -61,7 +68,9 @@ class Relations(Task):
             "required": [HEAD, LABEL, TAIL],
             "additionalProperties": False,
         }
-        relation = create_model("Relation", head=(str, ...), label=(str, ...), tail=(str, ...))
+        # Ids that are numbers are answered as numbers where the schema is not enforced.
+        end = str | StrictInt
+        relation = create_model("Relation", head=(end, ...), label=(str, ...), tail=(end, ...))
         schema = WithJsonSchema({"type": "array", "items": entry})
         listed = Annotated[list[relation], schema]
         return answer_model(
@@ -84,7 +93,8 @@ class Relations(Task):
         and for a relation that the guideline lacks.
         """
         stay(answer, self.guideline)
-        given = [(r.head, r.label, r.tail) for r in answer.relations]  # type: ignore[attr-defined]
+        relations = answer.relations  # type: ignore[attr-defined]
+        given = [(str(r.head), r.label, str(r.tail)) for r in relations]
         label, lost = self._ground(given, item)
         if lost and not label:
             raise OffListError("; ".join(f"{each['text']}: {each['why']}" for each in lost))
@@ -95,7 +105,7 @@ class Relations(Task):
 
         Without ``item`` their ids, and the labels of their spans, cannot be checked.
         """
-        found = _from_json(raw) if isinstance(raw, str) else raw
+        found = need_json(raw) if isinstance(raw, str) else raw
         if isinstance(found, Mapping) and RELATIONS in found:
             found = found[RELATIONS]
         if not isinstance(found, list | tuple):
@@ -113,6 +123,7 @@ class Relations(Task):
         found: set[Triple] = set()
         lost = []
         for head, raw, tail in given:
+            refuse_unwritable(head + tail)
             name = self.guideline.match(raw)
             if name is None:
                 raise OffListError(f"{shorten(raw)} is not one of: {', '.join(self.labels)}")
@@ -196,15 +207,19 @@ def given_spans(item: Item, name: str) -> dict[str, GivenSpan]:
         fields = ", ".join(item.fields)
         raise OffListError(f"no field {name!r} with the given spans (there are: {fields}); add it")
     form = '[{"id": "T1", "text": "Ann", "label": "person"}]'
-    try:
-        entries = json.loads(item.fields[name])
-    except ValueError:
-        raise OffListError(f"field {name!r} is not JSON; write spans as {form}") from None
+    entries = json_of(item.fields[name])
+    if entries is None:
+        raise OffListError(f"field {name!r} is not JSON; write spans as {form}")
     spans: dict[str, GivenSpan] = {}
     for entry in entries if isinstance(entries, list) else [None]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str | int):
+        if not isinstance(entry, dict) or not _is_id(entry.get("id")):
             raise OffListError(f"field {name!r} is no list of spans with ids; write {form}")
-        span = GivenSpan(_id(entry["id"]), str(entry.get("text", "")), str(entry.get("label", "")))
+        text, label = (entry.get(key) for key in ("text", LABEL))
+        span = GivenSpan(
+            _id(entry["id"]),
+            "" if text is None else str(text),
+            "" if label is None else str(label),
+        )
         if span.id in spans:
             raise OffListError(f"field {name!r} has the id {span.id!r} twice; give each its own")
         spans[span.id] = span
@@ -222,6 +237,10 @@ def _find(spans: Mapping[str, GivenSpan] | None, raw: str) -> GivenSpan | None:
     return near[0] if len(near) == 1 else None
 
 
+def _is_id(raw: Any) -> bool:
+    return isinstance(raw, str) or (isinstance(raw, int) and not isinstance(raw, bool))
+
+
 def _id(raw: Any) -> str:
     return unicodedata.normalize("NFC", str(raw)).strip()
 
@@ -232,9 +251,10 @@ def _triple(entry: Any) -> Triple:
         entry = [entry[HEAD], entry[LABEL], entry[TAIL]]
     if not isinstance(entry, list | tuple) or len(entry) != 3:
         raise OffListError(f"{shorten(entry)} is not a relation with head, label and tail")
-    if not all(isinstance(part, str) for part in entry):
+    head, label, tail = entry
+    if not (_is_id(head) and isinstance(label, str) and _is_id(tail)):
         raise OffListError(f"{shorten(entry)}: head, label and tail must be texts")
-    return entry[0], entry[1], entry[2]
+    return str(head), label, str(tail)
 
 
 def _label(triples: Iterable[Triple]) -> Label:
@@ -245,16 +265,9 @@ def _triples(label: Label) -> list[Triple]:
     return [(each[HEAD], each[LABEL], each[TAIL]) for each in label]
 
 
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise OffListError(f"{shorten(text)} is not JSON") from None
-
-
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield what is wrong with the ends of relations."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     known: dict[str, str] = {}
     for example in guideline.examples:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, WithJsonSchema, create_model
 
 from prelabel.errors import InputError
-from prelabel.grounding import Mention, Span, ground, hint_of
+from prelabel.grounding import Mention, Span, ground, hints_of
 from prelabel.guideline import ABSTAIN
 from prelabel.records import Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import STRICT, answer_model, one_of, stay
+from prelabel.tasks.answers import STRICT, answer_model, json_of, one_of, refuse_unwritable, stay
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.measures import Measures
     from prelabel.splitting import Part
 
@@ -57,6 +57,8 @@ class Spans(Task):
         """
         stay(answer, self.guideline)
         given: list[Any] = answer.spans  # type: ignore[attr-defined]
+        for span in given:
+            refuse_unwritable(span.text)
         mentions = [Mention(span.text, self._name(span.label), span.hint) for span in given]
         spans, ungrounded = ground(text_of(item), mentions, overlap=self.guideline.overlap)
         if mentions and not spans:
@@ -93,13 +95,11 @@ class Spans(Task):
         """
         text = text_of(item) if item else ""
         head: dict[str, Any] = {ABSTAIN: False} if self.guideline.abstain else {}
+        places = [(span["start"], span["end"]) for span in label]
+        hints = hints_of(text, places) if item else [""] * len(places)
         spans = [
-            {
-                "text": span["text"],
-                "label": span["label"],
-                "hint": hint_of(text, span["start"], span["end"]) if item else "",
-            }
-            for span in label
+            {"text": span["text"], "label": span["label"], "hint": hint}
+            for span, hint in zip(label, hints, strict=True)
         ]
         return head | {"spans": spans}
 
@@ -156,7 +156,9 @@ class Spans(Task):
             cut_here = part.field == text_field(part.item)
             shift, length = (part.start, part.end - part.start) if cut_here else (0, -1)
             for span in reading.label:
-                at_edge = span["start"] == 0 or span["end"] == length
+                at_edge = (span["start"] == 0 < part.start) or (
+                    span["end"] == length and part.end < parts[-1].end
+                )
                 moved = span | {"start": span["start"] + shift, "end": span["end"] + shift}
                 found.setdefault(_key(moved), (moved, at_edge and cut_here))
             ungrounded += reading.extras.get("ungrounded", [])
@@ -256,7 +258,7 @@ def text_of(item: Item) -> str:
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield what is wrong with a guideline for spans."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     if guideline.examples and all(example.answer for example in guideline.examples):
         message = "no worked example without spans; add one with 'answer: []'"
@@ -266,10 +268,10 @@ def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
 def _listed(raw: Any) -> list[Any]:
     """Return the list in a recorded value."""
     if isinstance(raw, str):
-        try:
-            raw = json.loads(raw)
-        except ValueError:
-            raise OffListError(f"{shorten(raw)} is not JSON; write a list of {SHAPES}") from None
+        found = json_of(raw)
+        if found is None:
+            raise OffListError(f"{shorten(raw)} is not JSON; write a list of {SHAPES}")
+        raw = found
     if isinstance(raw, dict):
         raw = raw.get("spans")
     if not isinstance(raw, (list, tuple)):

@@ -12,13 +12,13 @@ from prelabel.guideline import ABSTAIN
 from prelabel.normalize import normalize
 from prelabel.records import Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, stay
+from prelabel.tasks.answers import answer_model, refuse_unwritable, stay
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from prelabel.guideline import Guideline
-    from prelabel.guideline_check import Finding, Line
+    from prelabel.guideline_fields import Finding, Line
     from prelabel.measures import Measures
 
 
@@ -142,12 +142,13 @@ def _clean(raw: Any) -> str:
     text = unicodedata.normalize("NFC", raw).strip()
     if not text:
         raise OffListError("the answer is empty; write one")
+    refuse_unwritable(text)
     return text
 
 
 def check(guideline: Guideline, line: Line) -> Iterator[Finding]:
     """Yield a warning where small differences of spelling would count."""
-    from prelabel.guideline_check import Finding
+    from prelabel.guideline_fields import Finding
 
     if not guideline.normalize:
         message = (

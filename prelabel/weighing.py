@@ -1,0 +1,206 @@
+"""Evidence and gold -> an aggregator's parameters; one ballot and these -> a consensus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from prelabel.choosing import (
+    DAWID_SKENE,
+    POOLED,
+    Case,
+    Choice,
+    choose,
+    fit_crowd,
+    fit_method,
+    weigh,
+)
+from prelabel.dawid_skene import cautions
+from prelabel.errors import InputError
+from prelabel.records import Consensus
+from prelabel.voting import Params, Poll, Weights, winner
+
+if TYPE_CHECKING:
+    from prelabel.project import Project
+    from prelabel.records import Gold, Value
+    from prelabel.tasks import Task
+    from prelabel.votes import Ballot, Evidence
+
+GOLD = "\0gold"
+"""Stands for gold among the annotators of a ballot while they are made comparable."""
+
+OPEN_UNITS = ("spans", "relations")
+"""Tasks whose items have units of their own: these are pooled."""
+
+AUTO = "auto"
+
+
+def fit_weights(
+    evidence: Evidence,
+    gold: Sequence[Gold],
+    method: str = AUTO,
+    *,
+    only: Sequence[str] | None = None,
+    ties: str = "probability",
+    priority: Sequence[str] = (),
+) -> tuple[Params, Choice | None]:
+    """Return an aggregator's parameters as JSON, and how it was chosen if the method is ``auto``.
+
+    ``gold`` are items to learn from; what is scored later should be other items, or held out.
+    ``only`` limits it to some annotators' ids. Raises InputError for an unknown method, and where
+    one that learns from gold has none.
+    """
+    chosen = list(evidence.names) if only is None else list(only)
+    choice = None
+    pooled = evidence.task.name in OPEN_UNITS
+    values = _declared(evidence, pooled=pooled)
+    cases = gold_cases(evidence, gold, chosen)
+    if method == DAWID_SKENE:
+        params = _fit_crowd(evidence, cases, chosen, values, pooled=pooled)
+    elif method == AUTO:
+        choice = choose(cases, values, pooled=pooled)
+        params = choice.params
+    else:
+        if not cases and method != "majority":
+            raise InputError(
+                f"decide: aggregate: {method} learns from gold, and no gold item has votes; "
+                "add gold, or use majority"
+            )
+        params = fit_method(method, cases, values, pooled=pooled)
+    return params | {"ties": ties, "priority": list(priority)}, choice
+
+
+def consensus(ballot: Ballot, params: Params, task: Task) -> tuple[Consensus, dict[str, Weights]]:
+    """Return one item's consensus, and the weights of each unit's values.
+
+    Agreement is the share of the votes for the winning value, the least over the units. A unit
+    counts as tied where other values had as much weight, and where no annotator of it was known.
+    """
+    if not ballot.votes:
+        return Consensus(ballot.item_id, None, None, 0), {}
+    winners: dict[str, Value] = {}
+    found: dict[str, Weights] = {}
+    tied, shares = [], {}
+    for unit, poll in polls(ballot).items():
+        found[unit], known = weigh(poll, unit, params)
+        asked = replace(poll, beliefs={}) if params["ties"] == "priority" else poll
+        value, is_tie = winner(found[unit], asked, params["priority"])
+        is_tie = is_tie or not known
+        if value is not None and not (is_tie and task.values(unit) is None):
+            winners[unit] = value
+        votes = list(poll.votes.values())
+        shares[unit] = sum(vote == value for vote in votes) / len(votes)
+        if is_tie:
+            tied.append(unit)
+    label = None if tied and params["ties"] == "review" else task.from_votes(winners)
+    least = min(shares.values(), default=1.0)
+    return Consensus(ballot.item_id, label, least, len(ballot.votes), tuple(tied), shares), found
+
+
+def polls(ballot: Ballot) -> dict[str, Poll]:
+    """Return a ballot unit by unit, the units sorted: the order of annotators must not show."""
+    units = sorted({unit for votes in ballot.votes.values() for unit in votes})
+    return {
+        unit: Poll(
+            {name: votes[unit] for name, votes in ballot.votes.items() if unit in votes},
+            {
+                name: rows[unit]
+                for name, rows in ballot.distributions.items()
+                if rows.get(unit) and unit in ballot.votes.get(name, {})
+            },
+        )
+        for unit in units
+    }
+
+
+def gold_cases(
+    evidence: Evidence, gold: Iterable[Gold], annotators: Sequence[str] | None = None
+) -> list[Case]:
+    """Return the cases of gold items, the annotators by id.
+
+    Gold is made comparable with the votes as if it were one annotator more. An annotator does not
+    count on items that its prompts used as examples; units that only gold has are left out.
+    """
+    from prelabel.votes import Ballot
+
+    chosen = set(evidence.names if annotators is None else annotators)
+    shown: dict[str, set[str]] = {}
+    for given in evidence.items.values():
+        for a in given:
+            shown.setdefault(a.annotator, set()).update(a.shown)
+    cases = []
+    for one in gold:
+        if one.item_id not in evidence.items:
+            continue
+        ballot = evidence.ballot(one.item_id)
+        kept = {
+            name: votes
+            for name, votes in ballot.votes.items()
+            if name in chosen and one.item_id not in shown.get(name, ())
+        }
+        if not kept:
+            continue
+        aligned = dict(evidence.task.align({**kept, GOLD: evidence.task.votes(one.label)}))
+        truth = aligned.pop(GOLD)
+        for unit, poll in polls(Ballot(one.item_id, aligned, ballot.distributions)).items():
+            named = evidence.task.name not in OPEN_UNITS or True in poll.votes.values()
+            if unit in truth and named:
+                cases.append(Case(one.item_id, unit, poll, truth[unit]))
+    return cases
+
+
+def choose_aggregator(
+    project: Project, annotators: Sequence[str] = (), *, split: str | None = None
+) -> Choice:
+    """Compare the project's possible aggregators on gold items that they were not fitted on.
+
+    ``split`` names a part of the gold; by default ``test`` if there is one, else all. Raises
+    InputError without gold.
+    """
+    from prelabel.api import evidence_of
+
+    gold = project.scoring_gold(split)
+    if not gold:
+        raise InputError("no gold to choose on; name a file under `gold:` in prelabel.yaml")
+    choice = fit_weights(evidence_of(project, annotators), gold)[1]
+    assert choice is not None
+    return choice
+
+
+def _declared(evidence: Evidence, *, pooled: bool) -> dict[str, Sequence[Value] | None]:
+    """Return the declared values of each unit that occurs."""
+    if pooled:
+        return {POOLED: evidence.task.values()}
+    ballots = (evidence.ballot(item) for item in evidence.items)
+    units = dict.fromkeys(unit for b in ballots for votes in b.votes.values() for unit in votes)
+    return {unit: evidence.task.values(unit) for unit in units}
+
+
+def _fit_crowd(
+    evidence: Evidence,
+    cases: Sequence[Case],
+    chosen: Sequence[str],
+    values: Mapping[str, Sequence[Value] | None],
+    *,
+    pooled: bool,
+) -> Params:
+    import pandas as pd
+
+    rows = [
+        (item, name, unit, vote)
+        for item in evidence.items
+        for unit, poll in polls(evidence.ballot(item)).items()
+        for name, vote in poll.votes.items()
+        if name in chosen
+    ]
+    votes = pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
+    known = [(case.item, case.unit, case.truth) for case in cases]
+    gold = pd.DataFrame(known, columns=["item", "unit", "value"]) if known else None
+    return fit_crowd(votes, values, gold, pooled=pooled)
+
+
+def notes_of(params: Params) -> tuple[str, ...]:
+    """Say in notes what to know before relying on an aggregator."""
+    crowd = [p for p in params["problems"].values() if p["method"] == DAWID_SKENE]
+    return tuple(dict.fromkeys(note for problem in crowd for note in cautions(problem)))
