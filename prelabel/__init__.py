@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from prelabel.auditing import gold_audit
     from prelabel.comparing import compare
+    from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
     from prelabel.gold_errors import gold_error
     from prelabel.gold_sizes import gold_size
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from prelabel.records import Adjudication, Annotation, Consensus, Gold, Item, Routed
     from prelabel.reporting import report
     from prelabel.starting import init
+    from prelabel.weighing import choose_aggregator
 
 _HOMES = {
     "alternatives": ("alt_test",),
@@ -52,6 +54,7 @@ _HOMES = {
     ),
     "auditing": ("gold_audit",),
     "comparing": ("compare",),
+    "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
     "gold_errors": ("gold_error",),
     "gold_sizes": ("gold_size",),
@@ -61,6 +64,7 @@ _HOMES = {
     "records": ("Adjudication", "Annotation", "Consensus", "Gold", "Item", "Routed"),
     "reporting": ("report",),
     "starting": ("init",),
+    "weighing": ("choose_aggregator",),
 }
 
 __all__ = [
@@ -76,6 +80,7 @@ __all__ = [
     "alt_test",
     "candidates",
     "ceiling",
+    "choose_aggregator",
     "compare",
     "export",
     "fit",
@@ -88,6 +93,7 @@ __all__ = [
     "label_async",
     "load_project",
     "plan",
+    "project_error_correlation",
     "rank",
     "report",
     "route",

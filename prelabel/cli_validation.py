@@ -222,10 +222,45 @@ def gold_size(
     screen_compare.gold_size(rows, json=json)
 
 
+Split = Annotated[str | None, typer.Option(help="The part of the gold; default: test, else all.")]
+
+
+def choose(
+    project: Folder = HERE, annotator: Names = None, split: Split = None, json: Json = False
+) -> None:
+    """Compare the ways to aggregate on gold items that they were not fitted on.
+
+    Example: prelabel choose --split test
+    """
+    from prelabel import screen_validation
+    from prelabel.project import load_project
+    from prelabel.weighing import choose_aggregator
+
+    found = choose_aggregator(load_project(project), annotator or (), split=split)
+    screen_validation.choice(found, json=json)
+
+
+def errors(
+    project: Folder = HERE, annotator: Names = None, split: Split = None, json: Json = False
+) -> None:
+    """Say whether annotators err together, and how often what all of them say is wrong.
+
+    Example: prelabel errors
+    """
+    from prelabel import screen_validation
+    from prelabel.error_correlation import project_error_correlation
+    from prelabel.project import load_project
+
+    found = project_error_correlation(load_project(project), annotator or (), split=split)
+    screen_validation.errors(found, json=json)
+
+
 def add_validation(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("compare")(compare)
     app.command("gold-size")(gold_size)
+    app.command("errors")(errors)
+    app.command("choose")(choose)
     app.command("alt-test")(alt_test)
     app.command("ceiling")(ceiling)
     app.command("gold-audit")(gold_audit)

@@ -14,6 +14,8 @@ from prelabel.screen_scores import short
 if TYPE_CHECKING:
     from prelabel.alternatives import AltTest
     from prelabel.auditing import GoldAudit
+    from prelabel.choosing import Choice
+    from prelabel.error_correlation import ErrorCorrelation
     from prelabel.gold_errors import GoldError
     from prelabel.human_ceiling import Beside, Ceiling
 
@@ -145,3 +147,55 @@ def gold_error(found: GoldError, *, json: bool) -> None:
         for one in found.close
     ]
     notes([*undefined, *found.notes, *apart])
+
+
+def choice(found: Choice, *, json: bool) -> None:
+    """Print how aggregators compare."""
+    if json:
+        as_json(found.to_dict())
+        return
+    rows = [
+        (
+            one.method,
+            short(one.log_loss),
+            short(one.difference) if one.difference.value else "lowest",
+            short(one.accuracy),
+        )
+        for one in found.scores
+    ]
+    if rows:
+        title = f"on {found.items} gold items, held out: value [95% interval]"
+        table(["aggregator", "log-loss", "above the lowest", "accuracy"], rows, title=title)
+    out.print(f"chosen: {found.method}")
+    notes(found.notes)
+
+
+def errors(found: ErrorCorrelation, *, json: bool) -> None:
+    """Print how errors go together."""
+    if json:
+        as_json(found.to_dict())
+        return
+    for what, estimate in (
+        ("mean correlation of errors", found.mean_phi),
+        ("independent annotators these are worth", found.effective),
+        ("unanimous", found.unanimous),
+        ("unanimous and wrong", found.unanimous_wrong),
+        ("both wrong: same label", found.same_label),
+    ):
+        out.print(f"{what}: {estimate:.3f}", soft_wrap=True)
+    if found.independent_wrong is not None:
+        out.print(f"unanimous and wrong, were errors independent: {found.independent_wrong:.4f}")
+    rows = [
+        (
+            f"{one.a} - {one.b}",
+            one.n,
+            short(one.phi),
+            short(one.both_wrong),
+            "" if one.expected is None else f"{one.expected:.3f}",
+            short(one.same_label),
+        )
+        for one in found.pairs
+    ]
+    columns = ["annotators", "n", "correlation", "both wrong", "if independent", "same label"]
+    table(columns, rows, title="errors that go together: value [95% interval]")
+    notes(found.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from prelabel.annotate import annotator_id, compiler_of
@@ -50,11 +50,16 @@ class Evidence:
             {a.annotator: a.distribution for a in labeled if a.distribution},
         )
 
+    def aligned(self, item_id: str) -> Ballot:
+        """Return an item's votes, made comparable."""
+        ballot = self.ballot(item_id)
+        return replace(ballot, votes=self.task.align(ballot.votes))
+
     def aligned_labels(self) -> dict[str, dict[str, Label]]:
         """Return the labels as `labels` does, those that count as equal in one spelling."""
         found: dict[str, dict[str, Label]] = {name: {} for name in self.names.values()}
         for item in self.items:
-            for annotator, votes in self.task.align(self.ballot(item).votes).items():
+            for annotator, votes in self.aligned(item).votes.items():
                 found[self.names[annotator]][item] = self.task.from_votes(votes)
         return found
 
@@ -131,7 +136,7 @@ def vote_table(evidence: Evidence) -> pd.DataFrame:
     rows = [
         (item, evidence.names[annotator], unit, value)
         for item in evidence.items
-        for annotator, votes in evidence.task.align(evidence.ballot(item).votes).items()
+        for annotator, votes in evidence.aligned(item).votes.items()
         for unit, value in votes.items()
     ]
     return pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])

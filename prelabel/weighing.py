@@ -133,7 +133,7 @@ def gold_cases(
     for one in gold:
         if one.item_id not in evidence.items:
             continue
-        ballot = evidence.ballot(one.item_id)
+        ballot = evidence.aligned(one.item_id)
         kept = {
             name: votes
             for name, votes in ballot.votes.items()
@@ -172,7 +172,7 @@ def _declared(evidence: Evidence, *, pooled: bool) -> dict[str, Sequence[Value] 
     """Return the declared values of each unit that occurs."""
     if pooled:
         return {POOLED: evidence.task.values()}
-    ballots = (evidence.ballot(item) for item in evidence.items)
+    ballots = (evidence.aligned(item) for item in evidence.items)
     units = dict.fromkeys(unit for b in ballots for votes in b.votes.values() for unit in votes)
     return {unit: evidence.task.values(unit) for unit in units}
 
@@ -190,7 +190,7 @@ def _fit_crowd(
     rows = [
         (item, name, unit, vote)
         for item in evidence.items
-        for unit, poll in polls(evidence.ballot(item)).items()
+        for unit, poll in polls(evidence.aligned(item)).items()
         for name, vote in poll.votes.items()
         if name in chosen
     ]

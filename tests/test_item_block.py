@@ -81,9 +81,9 @@ def test_pictures_are_part_of_the_item(task: str, prompt: str) -> None:
     picture = Image("photo", "https://example.org/p.png")
     fields = {"title": "A bike", "spans": "[]"}
     system, asked = messages(task, prompt, Item("1", fields, images=(picture,)))
-    said = "The advert is what stands between tags, and the pictures before it if there are any. "
-    assert said in system
+    assert "picture" not in system or task == "pairwise"
     assert [block["type"] for block in asked] == ["image_url", "text"]
+    assert asked[-1]["text"].startswith("The picture belongs to the advert below.\n\n")
     assert asked[-1]["text"].endswith("</item>")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, StrictInt, WithJsonSchema, create_model
@@ -78,12 +78,21 @@ class Relations(Task):
         )
 
     def views(self, item: Item) -> Sequence[Item]:
-        """Return the item alone. Raises ``InputError`` where its spans cannot be read."""
+        """Return the item alone, the texts of its spans filled in from their offsets.
+
+        Raises ``InputError`` where its spans cannot be read, or are not where they say.
+        """
+        name = self.guideline.given
         try:
-            given_spans(item, self.guideline.given)
+            spans = given_spans(item, name)
         except ValueError as error:
             raise InputError(f"item {item.id!r}: {error}") from None
-        return (item,)
+        entries = json_of(item.fields[name]) or []
+        told = [entry | {"text": spans[_id(entry["id"])].text} for entry in entries]
+        if told == entries:
+            return (item,)
+        shown = json.dumps(told, ensure_ascii=False)
+        return (replace(item, fields={**item.fields, name: shown}),)
 
     def read(self, answer: BaseModel, item: Item) -> Reading:
         """Return the relations between spans of ``item``.
@@ -214,16 +223,34 @@ def given_spans(item: Item, name: str) -> dict[str, GivenSpan]:
     for entry in entries if isinstance(entries, list) else [None]:
         if not isinstance(entry, dict) or not _is_id(entry.get("id")):
             raise OffListError(f"field {name!r} is no list of spans with ids; write {form}")
-        text, label = (entry.get(key) for key in ("text", LABEL))
-        span = GivenSpan(
-            _id(entry["id"]),
-            "" if text is None else str(text),
-            "" if label is None else str(label),
-        )
+        label = entry.get(LABEL)
+        text = _covered(entry, item, name)
+        span = GivenSpan(_id(entry["id"]), text, "" if label is None else str(label))
         if span.id in spans:
             raise OffListError(f"field {name!r} has the id {span.id!r} twice; give each its own")
         spans[span.id] = span
     return spans
+
+
+def _covered(entry: Mapping[str, Any], item: Item, name: str) -> str:
+    """Return the text of a given span, from its offsets where it has them."""
+    said, start, end = entry.get("text"), entry.get("start"), entry.get("end")
+    if not (isinstance(start, int) and isinstance(end, int)):
+        return "" if said is None else str(said)
+    others = [field for field in item.fields if field != name]
+    where = "text" if "text" in others else next(iter(others), "")
+    text = item.fields.get(where, "")
+    if not 0 <= start < end <= len(text):
+        raise OffListError(
+            f"span {_id(entry['id'])!r}: {start} to {end} is not within the {len(text)} characters "
+            f"of {where!r}; mend its offsets"
+        )
+    if said not in (None, text[start:end]):
+        raise OffListError(
+            f"span {_id(entry['id'])!r}: {start} to {end} of {where!r} is "
+            f"{shorten(text[start:end], 40)}, not {shorten(said, 40)}; mend one of them"
+        )
+    return text[start:end]
 
 
 def _find(spans: Mapping[str, GivenSpan] | None, raw: str) -> GivenSpan | None:
