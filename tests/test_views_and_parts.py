@@ -13,8 +13,9 @@ import pytest
 import wire as w
 from every_task import GUIDELINES
 
-from prelabel.api import agreement, rank, route, score
+from prelabel.api import agreement, fit, import_annotations, rank, route, score
 from prelabel.ledger import Ledger
+from prelabel.llm import marked
 from prelabel.planning import plan
 from prelabel.project import Project, load_project
 from prelabel.run import label
@@ -253,3 +254,75 @@ def test_candidates_are_defined_with_the_item(tmp_path: Path, wire: w.Wire) -> N
     assert "All about dogs." in user
     assert "All about eggs." in user
     assert user.endswith("</item>")
+
+
+# What is never shown, counted twice, or taken from others
+
+
+def test_a_part_is_not_shown_its_own_items_gold(tmp_path: Path, wire: w.Wire) -> None:
+    wire.script = lambda *_: said(label="a")
+    shots = {"choose": "similar", "source": "gold", "k": 2}
+    annotator = p.openai_like(wire, split=SPLIT, shots=shots)
+    texts = [LONG, LONG.replace("a.", "a!"), "Something else is a."]
+    rows = [{"text": text} for text in texts]
+    project = project_of(tmp_path, "classification", rows, [annotator], gold=["a", "b", "c"])
+    label(project)
+    for item, found in p.annotations(project).items():
+        assert found.shown
+        assert item not in found.shown
+
+
+def test_one_answer_to_two_questions_is_counted_once(tmp_path: Path, wire: w.Wire) -> None:
+    wire.script = lambda *_: said(better="tie")
+    project = project_of(
+        tmp_path, "pairwise", [{"a": "x", "b": "x"}], [p.openai_like(wire)],
+        items={"text": ["a", "b"]},
+    )  # fmt: skip
+    label(project)
+    found = p.annotations(project)["i0"]
+    assert (found.label, found.usage.calls, len(wire.requests)) == ("tie", 1, 1)
+
+
+def test_past_calls_and_not_past_items_foretell_the_rest(tmp_path: Path, wire: w.Wire) -> None:
+    wire.script = lambda *_: said(better="tie")
+    rows = [{"a": f"x{n}", "b": f"y{n}"} for n in range(4)]
+    project = project_of(
+        tmp_path, "pairwise", rows, [p.openai_like(wire)], items={"text": ["a", "b"]}
+    )
+    label(project, limit=2)
+    done = p.annotations(project)
+    (planned,) = plan(project).annotators
+    each = sum(a.usage.output_tokens for a in done.values()) / 4
+    assert (planned.calls, planned.output_tokens) == (4, round(4 * each))
+
+
+def test_a_rules_label_hangs_on_its_own_annotators(tmp_path: Path) -> None:
+    project = project_of(tmp_path, "text", [{"text": "t"}], [])
+    table = tmp_path / "said.jsonl"
+    table.write_text(json.dumps({"id": "i0", "x": "paris", "y": "paris"}) + "\n")
+    import_annotations(project, table)
+    rule = fit(project, to=tmp_path / "rule.json")
+    others = {"id": "i0", "u": "PARIS", "v": "PARIS", "w": "PARIS"}
+    table.write_text(json.dumps(others) + "\n")
+    import_annotations(project, table)
+    assert route(project, rule=rule).items["i0"].consensus.label == "paris"
+
+
+def test_the_static_prefix_is_marked_also_where_it_has_pictures() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/p.png"}}
+    text = {"type": "text", "text": "the item"}
+    (sent,) = marked([{"role": "user", "content": [picture, text]}])
+    assert sent["content"] == [picture, text | {"cache_control": {"type": "ephemeral"}}]
+    (plain,) = marked([{"role": "user", "content": "the item"}])
+    assert plain["content"] == [text | {"cache_control": {"type": "ephemeral"}}]
+
+
+def test_gold_of_spans_of_an_absent_item_is_noted(tmp_path: Path) -> None:
+    gold = [[{"text": "Ann", "label": "a"}], [[0, 3, "a"]]]
+    project = project_of(tmp_path, "spans", [{"text": "Ann came."}], [], gold=gold)
+    table = tmp_path / "said.jsonl"
+    table.write_text(json.dumps({"id": "i0", "x": [{"text": "Ann", "label": "a"}]}) + "\n")
+    import_annotations(project, table)
+    report = score(project)
+    assert report.annotators[0].accuracy.value == 1
+    assert any("not in the project" in note for note in report.notes)
