@@ -259,7 +259,8 @@ def test_a_project_with_pictures(tmp_path: Path, speaker: Any, shots: str) -> No
         sent = wire.requests[-1]["body"]["messages"][-1]["content"]
     assert sent[0]["type"] in ("image_url", "image")
     assert base64.b64encode(png()).decode() in json.dumps(sent[0])
-    assert sent[1]["text"] == "<item>\nWhat is on it?\n</item>"
+    belongs = "The picture belongs to the item below."
+    assert sent[1]["text"] == f"{belongs}\n\n<item>\nWhat is on it?\n</item>"
     annotation = p.annotations(project)["i0"]
     assert annotation.item_hash == next(project.items()).hash
     assert annotation.item_hash != Item("i0", {"text": "What is on it?"}).hash
