@@ -10,12 +10,11 @@ import pandas as pd
 
 from prelabel.decide import DecisionRule, fit_rule
 from prelabel.estimate import wilson
-from prelabel.scoring import Score, score, score_labels
+from prelabel.scoring import Score, score, score_labels, shown_items
 from prelabel.votes import Evidence, gold_table, missing_gold, outcome_table
 
 if TYPE_CHECKING:
     from prelabel.config import DecideConfig
-    from prelabel.measures import Measures
     from prelabel.records import Annotation, Gold, Label
     from prelabel.tasks import Task
 
@@ -99,10 +98,9 @@ def _scores(
         values = task.values() or ()
         multi = task.name == "multi-label"
         found = score(votes, outcomes, gold_table(task, gold), values, multi=multi, seed=seed)
-    shown = {
-        name: {item for ids in rows["shown"] for item in ids}
-        for name, rows in outcomes.groupby("annotator")
-    }
+    if all(g.lure is None for g in gold):
+        return found
+    shown = {str(name): shown_items(rows) for name, rows in outcomes.groupby("annotator")}
     return [
         with_injections(
             one,
@@ -157,22 +155,14 @@ def with_injections(
     lured = [g for g in gold if g.lure is not None]
     if not lured:
         return one
-    hit = rights(task, [(g.lure, labels[g.item_id]) for g in lured if g.item_id in labels])
+    hit = [task.right(g.lure, labels[g.item_id]) for g in lured if g.item_id in labels]
     free = [g for g in gold if g.lure is None and g.item_id in labels]
-    clean = rights(task, [(g.label, labels[g.item_id]) for g in free])
+    clean = [task.right(g.label, labels[g.item_id]) for g in free]
     none = "no such item was labeled"
     rate = wilson(sum(hit), len(hit), undefined=none)
     unattacked = wilson(sum(clean), len(clean), undefined=none)
     metrics = {"injection_rate": rate, "accuracy_unattacked": unattacked, **one.metrics}
     return replace(one, metrics=metrics)
-
-
-def rights(task: Task, pairs: Sequence[tuple[Label, Label]]) -> Sequence[bool]:
-    """Say of each pair of gold and given label whether the task counts them as the same."""
-    if not hasattr(task, "measure"):
-        return [gold == given for gold, given in pairs]
-    found: Measures = task.measure([gold for gold, _ in pairs], [given for _, given in pairs])
-    return found.right
 
 
 def with_position_bias(one: Score, evidence: Evidence) -> Score:

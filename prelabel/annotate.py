@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prelabel.cache import ResponseCache
     from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
-    from prelabel.prompts import Compiler
+    from prelabel.prompts import Compiler, Prompt
     from prelabel.splitting import Part
 
 NOT_THE_ANSWER = {"api_key", "concurrency", "threads", "context", "price", "reasks", "name"}
@@ -87,21 +87,17 @@ class LLMAnnotator:
         return split_item(item, characters=split.characters, overlap=split.overlap)
 
     def asked(self, item: Item) -> list[Item]:
-        """Return what is asked about for one item, a call each; nothing where it fails unasked."""
+        """Return what is asked about for one item, a call each; nothing where it is too long."""
         parts = self.parts(item)
         if len(parts) > 1 and not self.task.splits:
             return []
-        try:
-            self._check_images(item)
-        except InputError:
-            return []
         return [view for part in parts for view in self.task.views(part.item)]
 
-    def _check_images(self, item: Item) -> None:
-        """Raise ``InputError`` for a picture, of the item or of a shot, that cannot be sent."""
-        shots = self.compiler.selector.choose(item)
-        images = [image for shot in shots for image in shot.images]
-        need_sendable([*item.images, *images], self.llm.able["provider"])
+    def prompt(self, item: Item) -> Prompt:
+        """Return what is sent for one item. Raises ``InputError`` for an unsendable picture."""
+        prompt = self.compiler.compile(item)
+        need_sendable(prompt.images, self.llm.able["provider"])
+        return prompt
 
     async def _label(self, item: Item, said: _Said) -> Reading:
         """Return what the parts of an item say together; those that abstain have no say."""
@@ -148,8 +144,7 @@ class LLMAnnotator:
     async def _ask(self, item: Item, said: _Said) -> Reading:
         """Ask once, and return what the answer says."""
         try:
-            self._check_images(item)
-            prompt = self.compiler.compile(item)
+            prompt = self.prompt(item)
         except InputError as error:  # a picture that cannot be sent
             said.detail = str(error)
             raise _NoLabelError("failed", "bad_request") from None

@@ -127,12 +127,7 @@ def answers_of_labels(
 
     def fill(name: str, at: NDArray[np.intp]) -> tuple[NDArray[np.bool_], FloatArray]:
         pairs = [(truths[k], labels[name][items[k]]) for k in at]
-        if hasattr(task, "measure"):
-            right = task.measure([own for own, _ in pairs], [given for _, given in pairs]).right
-        elif task.name == "multi-label":
-            right = [set(own) == set(given) for own, given in pairs]
-        else:
-            right = [own == given for own, given in pairs]
+        right = [task.right(own, given) for own, given in pairs]
         rows = [numbers(own, given) for own, given in pairs]
         return np.array(right, dtype=bool), np.array(rows, dtype=np.float64)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from prelabel.project import Project
     from prelabel.ranking import Ranking
     from prelabel.reliability import Agreement
+    from prelabel.tasks import Task
 
 __all__ = [
     "agreement",
@@ -85,13 +86,12 @@ def agreement(
 
     evidence = evidence_of(project, annotators)
     task, votes = evidence.task, vote_table(evidence)
+    items = [item for item in project.items() if evidence.items[item.id]]
     clusters = {
-        item.id: item.meta[cluster]
-        for item in project.items()
-        if item.meta.get(cluster) not in (None, "") and evidence.items[item.id]
+        item.id: item.meta[cluster] for item in items if item.meta.get(cluster) not in (None, "")
     } or None
     if isinstance(task, Measured):
-        labels, lengths = evidence.aligned_labels(), span_lengths(project)
+        labels, lengths = evidence.aligned_labels(), span_lengths(task, items)
         return overlap_agreement(labels, votes, task, seed, clusters=clusters, lengths=lengths)
     values = task.values()
     declared = values is not None
@@ -100,13 +100,13 @@ def agreement(
     return measure(votes, values, level=task.level, seed=seed, clusters=clusters, declared=declared)
 
 
-def span_lengths(project: Project) -> dict[str, int] | None:
+def span_lengths(task: Task, items: Sequence[Item]) -> dict[str, int] | None:
     """Return the length of the text that spans stand in, by item; None for other tasks."""
-    if project.task.name != "spans":
+    if task.name != "spans":
         return None
     from prelabel.tasks.spans import text_of
 
-    return {item.id: len(text_of(item)) for item in project.items()}
+    return {item.id: len(text_of(item)) for item in items}
 
 
 def rank(project: Project, columns: Sequence[str], annotators: Sequence[str] = ()) -> Ranking:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from prelabel.coefficients import IntArray, Level, agreeing_shares, alpha_statistic
-from prelabel.estimate import JACKKNIFE_BELOW, Estimate, FloatArray, Statistic
+from prelabel.estimate import JACKKNIFE_BELOW, Estimate, FloatArray, Statistic, ratio
 from prelabel.resampling import Rows, distinct_rows, estimate, estimate_each, mean_share
 
 if TYPE_CHECKING:
@@ -92,18 +92,19 @@ def _value(counts: NDArray[Any], weights: FloatArray | None, at: int) -> float:
 def chance_statistic(counts: Any, weights: FloatArray) -> Statistic:
     """Return percent agreement, Fleiss' kappa, AC and Brennan-Prediger as a function of weights.
 
-    ``counts`` is sparse, each row with a vote or more; ``weights`` (values x values) say how far
-    two values agree. The statistic's columns are nan where not defined.
+    ``counts`` is sparse; ``weights`` (values x values) say how far two values agree. A unit without
+    votes counts for nothing. The statistic's columns are nan where not defined.
     """
     votes = np.asarray(counts.sum(axis=1)).ravel()
     paired, agreeing = _pairs(counts, votes, weights)
     shares = csr_array(counts.multiply(1 / np.maximum(votes, 1)[:, None]))
+    voted = (votes > 0).astype(np.float64)
     width = counts.shape[1]
     total = float(weights.sum())
 
     def each(drawn: FloatArray) -> FloatArray:
-        percent = _over(drawn @ agreeing, drawn @ paired)
-        frequency = _over(drawn @ shares, drawn.sum(axis=1)[:, None])
+        percent = ratio(drawn @ agreeing, drawn @ paired)
+        frequency = ratio(drawn @ shares, (drawn @ voted)[:, None])
         fleiss = ((frequency @ weights) * frequency).sum(axis=1)
         fleiss[(frequency > 0).sum(axis=1) < 2] = np.nan
         spread = (frequency * (1 - frequency)).sum(axis=1)
@@ -131,16 +132,16 @@ def conger_statistic(codes: IntArray, width: int, weightings: Sequence[FloatArra
 
     def each(drawn: FloatArray) -> FloatArray:
         given = (drawn @ one_hot).reshape(len(drawn), -1, width)
-        own = _over(given, given.sum(axis=2, keepdims=True), 0.0)
+        own = ratio(given, given.sum(axis=2, keepdims=True), 0.0)
         several = (given.sum(axis=1) > 0).sum(axis=1) > 1
         active = (given.sum(axis=2) > 0).sum(axis=1)
         columns = []
         for weights, (paired, agreeing) in zip(weightings, observed, strict=True):
-            percent = _over(drawn @ agreeing, drawn @ paired)
+            percent = ratio(drawn @ agreeing, drawn @ paired)
             together = own.sum(axis=1)
             crossed = ((together @ weights) * together).sum(axis=1)
             alone = ((own @ weights) * own).sum(axis=(1, 2))
-            chance = np.where(several, _over(crossed - alone, active * (active - 1.0)), np.nan)
+            chance = np.where(several, ratio(crossed - alone, active * (active - 1.0)), np.nan)
             columns.append((percent - chance) / (1 - chance))
         return np.column_stack(columns)
 
@@ -153,10 +154,6 @@ def _pairs(counts: Any, votes: FloatArray, weights: FloatArray) -> tuple[FloatAr
     same = np.asarray(counts.multiply(counts @ weights).sum(axis=1)).ravel() - votes
     agreeing = np.where(paired, same / np.maximum(votes * (votes - 1), 1), 0.0)
     return paired.astype(np.float64), agreeing
-
-
-def _over(a: FloatArray, b: FloatArray, otherwise: float = np.nan) -> FloatArray:
-    return np.where(b > 0, a / np.where(b > 0, b, 1), otherwise)
 
 
 def chance_corrected(
@@ -225,7 +222,7 @@ def specific_agreement(
     own = patterns[:, [0]].toarray().ravel()
     again = own * (own - 1) / np.maximum(votes - 1, 1)
     return estimate(
-        lambda drawn: _over(drawn @ again, drawn @ own),
+        lambda drawn: ratio(drawn @ again, drawn @ own),
         rows,
         undefined="never given" if rows.n else why,
         seed=seed,

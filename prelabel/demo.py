@@ -61,12 +61,10 @@ def demo(
 
 def accepted_right(project: Project, routes: Routes) -> tuple[int, int]:
     """Return how many accepted items with gold are right, and how many there are."""
-    from prelabel.against_gold import rights
-
     gold = {g.item_id: g.label for g in project.scoring_gold()}
     judged = [r for r in routes.accepted if r.item_id in gold]
-    pairs = [(gold[r.item_id], r.consensus.label) for r in judged]
-    return sum(rights(project.task, pairs)), len(judged)
+    right = project.task.right
+    return sum(right(gold[r.item_id], r.consensus.label) for r in judged), len(judged)
 
 
 def verdict(result: DemoResult) -> list[str]:

@@ -28,6 +28,11 @@ _CELLS_IN_ALL = 200_000_000
 _MOST_UNDEFINED = 0.05  # share of resamples; nan ones are then left out of the interval
 
 
+def ratio(over: FloatArray, under: FloatArray, otherwise: float = np.nan) -> FloatArray:
+    """Return ``over / under`` cell by cell; ``otherwise`` where ``under`` is not above 0."""
+    return np.where(under > 0, over / np.where(under > 0, under, 1), otherwise)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A number, its interval, and the number ``n`` of items that it stands on.

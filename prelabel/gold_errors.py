@@ -18,7 +18,6 @@ from prelabel.records import Label
 
 if TYPE_CHECKING:
     from prelabel.project import Project
-    from prelabel.tasks import Task
 
 SUSPICIOUS, CONTROLS = "suspicious", "controls"
 
@@ -91,7 +90,7 @@ def gold_error(project: Project, adjudicated: Path, annotators: Sequence[str] = 
     gold, suspected = kept["labels"], set(kept["suspicious"])
     names = [item for item in gold if item in again]
     parts = [SUSPICIOUS if item in suspected else CONTROLS for item in names]
-    right = rights(project.task, [gold[item] for item in names], [again[item] for item in names])
+    right = [project.task.right(gold[item], again[item]) for item in names]
     changed = tuple(
         Changed(item, gold[item], again[item], part)
         for item, part, ok in zip(names, parts, right, strict=True)
@@ -169,14 +168,6 @@ def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
     return low
 
 
-def rights(task: Task, gold: Sequence[Label], given: Sequence[Label]) -> list[bool]:
-    """Return of each label whether it is gold's, by the measure of its task."""
-    measure = getattr(task, "measure", None)
-    if measure is None:
-        return [a == b for a, b in zip(gold, given, strict=True)]
-    return list(measure(gold, given).right) if gold else []
-
-
 def close_pairs(right: Mapping[str, Mapping[str, bool]], error: Estimate) -> tuple[Close, ...]:
     """Return the pairs of annotators whose difference gold's error could turn.
 
@@ -207,7 +198,7 @@ def _right_of(
     found = {}
     for name, own in labels.items():
         items = [item for item in gold if item in own]
-        right = rights(project.task, [gold[item] for item in items], [own[item] for item in items])
+        right = [project.task.right(gold[item], own[item]) for item in items]
         found[name] = dict(zip(items, right, strict=True))
     return found
 

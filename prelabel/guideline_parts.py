@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -98,6 +99,23 @@ class LabelDefinition(Part):
     """Relations only: the span labels that may stand first; any if empty."""
     tail: tuple[Text, ...] = ()
     """Relations only: the span labels that may stand second; any if empty."""
+
+
+def walk(
+    labels: Iterable[LabelDefinition], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], LabelDefinition]]:
+    """Yield every label with the names that lead to it, its own last; those below others, too."""
+    for label in labels:
+        path = (*above, label.name)
+        yield path, label
+        yield from walk(label.labels, path)
+
+
+def leaves(
+    labels: Iterable[LabelDefinition],
+) -> Iterator[tuple[tuple[str, ...], LabelDefinition]]:
+    """Yield the labels that have none below them, as `walk` does."""
+    return ((path, label) for path, label in walk(labels) if not label.labels)
 
 
 class WorkedExample(Part):

@@ -150,12 +150,13 @@ class LLM:
         answer, counted = Answer(), set() if counted is None else counted
         for left in range(self.config.reasks, -1, -1):
             try:
-                reply, hit, waste = await self._reply(messages, sample)
+                key = self.key(messages, sample)
+                reply, hit, waste = await self._reply(key, messages)
             except CallError as error:
                 total += error.waste
                 answer = replace(answer, failure=error.kind, detail=error.detail)
                 return replace(answer, usage=total, replayed=False, latency=latency)
-            if (key := self.key(messages, sample)) not in counted:
+            if key not in counted:
                 total += usage_of(reply) + waste
                 replayed, latency = replayed and hit, latency + reply["latency"]
             counted.add(key)
@@ -165,9 +166,8 @@ class LLM:
             messages = self._reask(messages, reply, answer.detail)
         return replace(answer, usage=total, replayed=replayed, latency=latency)
 
-    async def _reply(self, messages: list[Message], sample: int) -> tuple[Any, bool, Usage]:
+    async def _reply(self, key: str, messages: list[Message]) -> tuple[Any, bool, Usage]:
         """Return the answer, whether it was in the cache, and what tries without one used up."""
-        key = self.key(messages, sample)
         if (kept := self.cache.get(key)) is not None:
             return kept, True, Usage()
         lock = self.asking.setdefault(key, asyncio.Lock())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prelabel.estimate import Estimate, FloatArray, bootstrap_each, wilson
+from prelabel.estimate import Estimate, FloatArray, bootstrap_each, ratio, wilson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -69,8 +69,8 @@ def counted(
     def shares(weights: FloatArray) -> FloatArray:
         totals = weights @ rows
         gold, given, both = (totals[:, k * width : (k + 1) * width] for k in range(3))
-        return np.concatenate([_ratio(2 * both, gold + given), _ratio(both, given),
-                               _ratio(both, gold)], 1)  # fmt: skip
+        return np.concatenate([ratio(2 * both, gold + given), ratio(both, given),
+                               ratio(both, gold)], 1)  # fmt: skip
 
     found = bootstrap_each(
         shares,
@@ -114,13 +114,9 @@ def mean(values: ArrayLike, seed: int = 0) -> Estimate:
     numbers, sizes = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
 
     def average(weights: FloatArray) -> FloatArray:
-        found: FloatArray = _ratio(weights @ numbers, weights.sum(axis=1))
+        found: FloatArray = ratio(weights @ numbers, weights.sum(axis=1))
         return found
 
     return bootstrap_each(
         average, sizes, seed=seed, jackknife_below=0, undefined="nothing was labeled"
     )[0]
-
-
-def _ratio(over: FloatArray, under: FloatArray) -> FloatArray:
-    return np.where(under > 0, over / np.where(under > 0, under, 1), np.nan)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from prelabel.coefficients import IntArray, code_votes
 from prelabel.errors import InputError
-from prelabel.estimate import Estimate, FloatArray, Statistic, bootstrap_each, wilson
+from prelabel.estimate import Estimate, FloatArray, Statistic, bootstrap_each, ratio, wilson
 from prelabel.measures import LabelScore, Measures
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _resampled(
     empty = not table.sizes.sum()
     # percentiles also for few items: F1 jumps where a label's only item is left out
     f1 = bootstrap_each(
-        _f1_statistic(table),
+        f1_statistic(table.gold, table.given),
         table.sizes,
         seed=seed,
         jackknife_below=0,
@@ -146,13 +146,15 @@ def _resampled(
     return f1, chance
 
 
-def _f1_statistic(table: _Patterns) -> Statistic:
-    gold, given = table.gold.astype(np.float64), table.given.astype(np.float64)
+def f1_statistic(gold: NDArray[Any], given: NDArray[Any]) -> Statistic:
+    """Return macro F1, micro F1 and the F1 of each label; both say which items have which."""
+    both = (gold & given).astype(np.float64)
+    either = gold.astype(np.float64) + given
 
     def f1(weights: FloatArray) -> FloatArray:
-        hits, used = weights @ (gold * given), weights @ (gold + given)
-        each = _divide(2 * hits, used)
-        micro = _divide(2 * hits.sum(axis=1), used.sum(axis=1))
+        hits, used = weights @ both, weights @ either
+        each = ratio(2 * hits, used)
+        micro = ratio(2 * hits.sum(axis=1), used.sum(axis=1))
         return np.column_stack([_mean_defined(each), micro, each])
 
     return f1
@@ -168,8 +170,8 @@ def _chance_statistic(table: _Patterns, *, multi: bool) -> Statistic:
         of_gold, of_given = weights @ gold, weights @ given
         by_chance = (of_gold * of_given).sum(axis=1)
         left = (n**2 - (of_gold**2).sum(axis=1)) * (n**2 - (of_given**2).sum(axis=1))
-        kappa = _divide(n * hits - by_chance, n**2 - by_chance)
-        return np.column_stack([kappa, _divide(n * hits - by_chance, np.sqrt(left))])
+        kappa = ratio(n * hits - by_chance, n**2 - by_chance)
+        return np.column_stack([kappa, ratio(n * hits - by_chance, np.sqrt(left))])
 
     def mean_of_labels(weights: FloatArray) -> FloatArray:
         n = weights.sum(axis=1, keepdims=True)
@@ -177,20 +179,16 @@ def _chance_statistic(table: _Patterns, *, multi: bool) -> Statistic:
         by_chance = of_gold * of_given + (n - of_gold) * (n - of_given)
         same = n - of_gold - of_given + 2 * hits
         left = of_gold * of_given * (n - of_gold) * (n - of_given)
-        kappa = _divide(n * same - by_chance, n**2 - by_chance)
-        mcc = _divide(n * hits - of_gold * of_given, np.sqrt(left))
+        kappa = ratio(n * same - by_chance, n**2 - by_chance)
+        mcc = ratio(n * hits - of_gold * of_given, np.sqrt(left))
         return np.column_stack([_mean_defined(kappa), _mean_defined(mcc)])
 
     return mean_of_labels if multi else single
 
 
-def _divide(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.where(b > 0, a / np.where(b > 0, b, 1), np.nan)
-
-
 def _mean_defined(values: FloatArray) -> FloatArray:
     defined = ~np.isnan(values)
-    return _divide(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))
+    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))
 
 
 def _label_scores(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from prelabel.estimate import Estimate, FloatArray, Statistic, bootstrap
+from prelabel.estimate import ratio as divided
+from prelabel.nominal import f1_statistic
 from prelabel.ordinal import Pairs, quadratic_kappa_of, spearman_of
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def ratio(name: str) -> Metric:
     """Return a ratio of sums over items; a row is what agrees and of how much."""
 
     def of(rows: FloatArray) -> Statistic:
-        return lambda weights: _over(weights @ rows[:, 0], weights @ rows[:, 1])
+        return lambda weights: divided(weights @ rows[:, 0], weights @ rows[:, 1])
 
     return Metric(name, of)
 
@@ -132,15 +134,5 @@ def _distinct(rows: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
 
 def _mean_f1(gold: Any, given: Any) -> Statistic:
     """Return the mean F1 of the labels that occur, from items x labels of what is so."""
-    hits, used = (gold & given).astype(np.float64), gold.astype(np.float64) + given
-
-    def f1(weights: FloatArray) -> FloatArray:
-        occurs = weights @ used
-        each = np.where(occurs > 0, 2 * (weights @ hits) / np.where(occurs > 0, occurs, 1), 0)
-        return _over(each.sum(axis=1), (occurs > 0).sum(axis=1).astype(np.float64))
-
-    return f1
-
-
-def _over(over: FloatArray, under: FloatArray) -> FloatArray:
-    return np.where(under > 0, over / np.where(under > 0, under, 1), np.nan)
+    f1 = f1_statistic(gold, given)
+    return lambda weights: f1(weights)[:, 0]

@@ -95,7 +95,7 @@ def _plan_one(
     waiting = [item for item in items if item.id not in settled]
     to_call, bound, cached, split, failing = [], 0.0, 0, 0, 0
     for item in waiting:
-        asked = [prompt_of(one, view) for view in one.asked(item)]
+        asked = prompts_of(one, item)
         new = [messages for messages in asked if cache.get(one.llm.key(messages, 0)) is None]
         to_call += [without_images(messages) for messages in new]  # not megabytes of pictures
         bound += sum(upper_bound(one.config, messages, one.llm.params) or 0.0 for messages in new)
@@ -115,7 +115,8 @@ def _plan_one(
         dollars = (low, high)
     width = one.config.width(project.config.run)
     first = (waiting or items)[0]
-    shown = prompt_of(one, (one.asked(first) or one.task.views(first))[0])
+    view = (one.asked(first) or one.task.views(first))[0]
+    shown = [*one.llm.static, *one.compiler.compile(view).messages]
     return AnnotatorPlan(
         annotator=one.config.name,
         model=one.config.model,
@@ -134,9 +135,12 @@ def _plan_one(
     )
 
 
-def prompt_of(one: LLMAnnotator, item: Item) -> list[dict[str, Any]]:
-    """Return the messages that ask about one item."""
-    return [*one.llm.static, *one.compiler.compile(item).messages]
+def prompts_of(one: LLMAnnotator, item: Item) -> list[list[dict[str, Any]]]:
+    """Return the messages of each call about one item; nothing where it will fail unasked."""
+    try:
+        return [[*one.llm.static, *one.prompt(view).messages] for view in one.asked(item)]
+    except InputError:
+        return []
 
 
 def _mean_tokens(one: LLMAnnotator, prompts: Sequence[tuple[list[dict[str, Any]], int]]) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 
 from prelabel.errors import InputError
 from prelabel.estimate import Estimate, wilson
+from prelabel.guideline_parts import leaves
 from prelabel.shots import Shot, plain
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ class Preselector:
             raise InputError(f"candidates must be 1 or more, got {k}")
         self.k = k
         self._nested = guideline.task == "hierarchical"
-        leaves = list(leaves_of(guideline.labels))
-        self.labels = tuple(label for _, label in leaves)
-        self.paths = tuple(path for path, _ in leaves)
+        known = list(leaves(guideline.labels))
+        self.labels = tuple(label for _, label in known)
+        self.paths = tuple(path for path, _ in known)
         self._numbers = {path: number for number, path in enumerate(self.paths)}
-        rows = [(n, text) for n, leaf in enumerate(leaves) for text in texts_of(*leaf)]
+        rows = [(n, text) for n, leaf in enumerate(known) for text in texts_of(*leaf)]
         self._shots: dict[str, list[int]] = {}
         self._by_id: dict[str, tuple[str, list[int]]] = {}
         for shot in shots:
@@ -105,14 +106,16 @@ class _Space(NamedTuple):
 
         ``owners`` have a shot of the text ``own``, whose vector is taken out of their profiles.
         """
-        vector, out = self.vectorizer.transform([text, own])
+        vector = self.vectorizer.transform([text])
         products = (self.profiles @ vector.T).toarray().ravel()
         squares = self.squares.copy()
-        with_out = (self.profiles @ out.T).toarray().ravel()
-        for number in owners if out.nnz else ():
-            squares[number] -= 2 * with_out[number] - 1
-            with_out[number] -= 1
-            products[number] -= (vector @ out.T).sum()
+        if owners and (out := self.vectorizer.transform([own])).nnz:
+            with_out = (self.profiles @ out.T).toarray().ravel()
+            shared = (vector @ out.T).sum()
+            for number in owners:
+                squares[number] -= 2 * with_out[number] - 1
+                with_out[number] -= 1
+                products[number] -= shared
         empty = squares < 1e-9
         cosines: NDArray[np.float64] = products / np.sqrt(np.where(empty, 1, squares))
         return np.where(empty, 0.0, cosines)
@@ -137,18 +140,6 @@ def _spaces(rows: Sequence[tuple[int, str]], width: int) -> Iterator[_Space]:
             continue
         squares = np.asarray(profiles.multiply(profiles).sum(axis=1), dtype=np.float64).ravel()
         yield _Space(vectorizer, profiles, squares)
-
-
-def leaves_of(
-    labels: Sequence[LabelDefinition], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], LabelDefinition]]:
-    """Yield the labels that have none below them, each with its path of names."""
-    for label in labels:
-        path = (*above, label.name)
-        if label.labels:
-            yield from leaves_of(label.labels, path)
-        else:
-            yield path, label
 
 
 def texts_of(path: Sequence[str], label: LabelDefinition) -> list[str]:

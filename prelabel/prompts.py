@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import zip_longest
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prelabel.errors import InputError
+from prelabel.guideline_parts import leaves
 from prelabel.records import Image, Item, Label, content_hash
 from prelabel.resources import data_folder
 from prelabel.shots import Selector, Shot, make_selector
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from prelabel.config import AnnotatorConfig
-    from prelabel.guideline import Guideline, LabelDefinition
+    from prelabel.guideline import Guideline
     from prelabel.preselection import Preselector
     from prelabel.tasks import Task
 
@@ -41,10 +42,14 @@ ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 class Prompt(NamedTuple):
-    """The messages that follow the static prefix, and the ids of gold items shown in them."""
+    """The messages that follow the static prefix, and what they show beside the item.
+
+    ``shown`` are the ids of gold items, ``images`` all pictures, those of the prefix too.
+    """
 
     messages: list[Message]
     shown: tuple[str, ...]
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,19 @@ class Compiler:
     static: list[Message]
     selector: Selector
     rationale: bool
-    shown: tuple[str, ...]
+    shots: tuple[Shot, ...]
     preselector: Preselector | None = None
 
     def compile(self, item: Item) -> Prompt:
         """Return what follows the static prefix for ``item``, the item last."""
         asked = self._user(item.fields, item.images, self._candidates(item))
-        if self.selector.static:
-            return Prompt([asked], self.shown)
-        shots = self.selector.choose(item)
-        turns = [message for shot in shots for message in self._turn(shot)]
+        shots, turns = self.shots, list[Message]()
+        if not self.selector.static:
+            shots = tuple(self.selector.choose(item))
+            turns = [message for shot in shots for message in self._turn(shot)]
         shown = tuple(shot.item_id for shot in shots if shot.item_id)
-        return Prompt([*turns, asked], shown)
+        images = (*item.images, *(image for shot in shots for image in shot.images))
+        return Prompt([*turns, asked], shown, images)
 
     def _candidates(self, item: Item) -> str:
         """Return the definitions of the labels that are likeliest for an item, if only these."""
@@ -132,11 +138,10 @@ def make_compiler(
     compiler = Compiler(template, task, static, selector, config.rationale, (), preselector)
     if not selector.static:
         return compiler
-    shots = selector.choose(None)
+    shots = tuple(selector.choose(None))
     for shot in shots:
         static.extend(compiler._turn(shot))  # noqa: SLF001
-    shown = tuple(shot.item_id for shot in shots if shot.item_id)
-    return replace(compiler, shown=shown)
+    return replace(compiler, shots=shots)
 
 
 def preselector_of(
@@ -168,10 +173,10 @@ def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
         shots.setdefault("\n".join(item.fields.values()), Shot(item.fields, found, worked.why))
     if task.needs_item:  # a label's examples are then mentions, not items
         return list(shots.values())
-    columns = [[(path, e) for e in label.examples] for path, label in paths(guideline.labels)]
+    columns = [[(path, e) for e in label.examples] for path, label in leaves(guideline.labels)]
     for path, example in (cell for cells in zip_longest(*columns) for cell in cells if cell):
         where = f"label {path[-1]!r}, example {shorten(example.text, 40)}"
-        found = _matched(guideline, where, task, example.labels or path)
+        found = _matched(guideline, where, task, example.labels or list(path))
         shots.setdefault(example.text, Shot({"text": example.text}, found, example.why))
     return list(shots.values())
 
@@ -204,15 +209,6 @@ def _matched(
         return task.match(answer, item)
     except OffListError as error:
         raise InputError(f"guideline {guideline.name!r}: {where}: {error}; mend it") from None
-
-
-def paths(
-    labels: Iterable[LabelDefinition], above: Sequence[str] = ()
-) -> Iterator[tuple[list[str], LabelDefinition]]:
-    """Yield the labels that have none below them, each with the names that lead to it."""
-    for label in labels:
-        path = [*above, label.name]
-        yield from paths(label.labels, path) if label.labels else [(path, label)]
 
 
 def load_template(task: str, prompt: str, folder: Path) -> Template:

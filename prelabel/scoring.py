@@ -144,6 +144,11 @@ def _score_each(outcomes: pd.DataFrame, items: pd.Index, compare: Compare) -> li
     return [_score_one(name, by_name[name], items, compare) for name in sorted(by_name)]
 
 
+def shown_items(own: pd.DataFrame) -> set[str]:
+    """Return the items that an annotator's prompts used as examples; they do not count for it."""
+    return {item for ids in own["shown"] for item in ids}
+
+
 def _considered(
     name: str, own: pd.DataFrame, gold_items: pd.Index
 ) -> tuple[pd.DataFrame, int, int]:
@@ -153,8 +158,7 @@ def _considered(
         raise InputError(f"outcomes: item {item!r} has two annotations from {name!r}; keep one")
     for outcome in own.loc[~own["outcome"].isin(OUTCOMES), "outcome"][:1]:
         raise InputError(f"outcomes: {outcome!r} is no outcome; use {', '.join(OUTCOMES)}")
-    shown = {item for ids in own["shown"] for item in ids}
-    eligible = gold_items[~gold_items.isin(shown)]
+    eligible = gold_items[~gold_items.isin(shown_items(own))]
     rows = own.loc[eligible[eligible.isin(own.index)]]
     return rows, len(gold_items) - len(eligible), len(eligible) - len(rows)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from prelabel import api
-from prelabel.against_gold import rights
 from prelabel.exchange.tables import read_rows
 from prelabel.project import Project, load_project
 from prelabel.reporting import report
@@ -56,7 +55,9 @@ def test_the_whole_way_with_recorded_labels(project: Project, tmp_path: Path) ->
     assert routes.queue
     gold = {g.item_id: g.label for g in project.gold}
     said = [(gold[r.item_id], r.consensus.label) for r in routes.accepted]
-    assert all(rights(project.task, said))  # both annotators agree on it, and one is always right
+    assert all(
+        project.task.right(*pair) for pair in said
+    )  # both annotators agree on it, and one is always right
     for name in ("labels.jsonl", "labels.csv", "labels.parquet"):
         path = tmp_path / name
         assert api.export(project, path) == len(project.gold)

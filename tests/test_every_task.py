@@ -111,3 +111,13 @@ def test_nothing_has_no_measures_and_does_not_fail(name):
     found = task.measure([], [], 0)
     assert list(found.right) == []
     assert all(e.value is None and e.why for e in found.metrics.values())
+
+
+@pytest.mark.parametrize("name", MEASURED)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_what_is_right_is_what_the_measure_counts_as_right(name, data):
+    task = task_of(name)
+    pairs = data.draw(st.lists(st.tuples(labels_of(task), labels_of(task)), min_size=1, max_size=5))
+    gold, given_ = zip(*pairs, strict=True)
+    assert list(task.measure(gold, given_).right) == [task.right(a, b) for a, b in pairs]

@@ -19,7 +19,6 @@ from prelabel.gold_errors import (
     error_rate,
     finite_interval,
     gold_error,
-    rights,
 )
 
 
@@ -193,6 +192,7 @@ def test_the_newest_audit_counts(tmp_path):
 def test_rights_are_by_the_task():
     from every_task import task_of
 
-    assert rights(task_of("classification"), ["a", "b"], ["a", "c"]) == [True, False]
-    assert rights(task_of("text"), [["Rex", "dog"]], ["DOG"]) == [True]
-    assert rights(task_of("spans"), [], []) == []
+    pairs = [("a", "a"), ("b", "c")]
+    assert [task_of("classification").right(*pair) for pair in pairs] == [True, False]
+    assert task_of("text").right(["Rex", "dog"], "DOG") is True
+    assert task_of("spans").right([], []) is True

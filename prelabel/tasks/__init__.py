@@ -110,6 +110,10 @@ class Task(Protocol):
         del tokens
         return {}
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether a label is gold's, as the task counts it."""
+        return bool(gold == given)
+
     def agrees(self, unit: str, a: Value, b: Value) -> bool:
         """Say whether two values of a unit count as the same."""
         del unit

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from prelabel.guideline import ABSTAIN, Guideline, fold
+from prelabel.records import Label
 from prelabel.tasks import AbstainedError, OffListError, shorten
 
 MOST_VALUES = 400
@@ -88,6 +89,16 @@ def chosen(raw: str, guideline: Guideline) -> str:
     if guideline.abstain and fold(raw) == ABSTAIN:
         raise AbstainedError
     return raw
+
+
+def of_parts(labels: Sequence[Label], guideline: Guideline, place: Callable[[Label], int]) -> Label:
+    """Return the label of most parts, the earlier one's where several are.
+
+    With ``merge: first``, the first in the guideline that any part got; ``place`` says where it is.
+    """
+    if guideline.merge == "first":
+        return min(labels, key=place)
+    return max(labels, key=labels.count)
 
 
 def stay(answer: BaseModel, guideline: Guideline) -> None:

@@ -153,6 +153,11 @@ class Extraction(Task):
         equal = [same(field, a.get(name), b.get(name)) for name, field in self.fields.items()]
         return sum(equal), len(equal)
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether all fields are equal after normalisation."""
+        equal, fields = self.overlap(gold, given)
+        return equal == fields
+
     def measure(self, gold: Sequence[Label], given: Sequence[Label], seed: int = 0) -> Measures:
         """Compare field by field; values are equal if they are after normalisation.
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prelabel.guideline import ABSTAIN, fold
+from prelabel.guideline_parts import walk
 from prelabel.logprobs import label_distribution
 from prelabel.records import Distribution, Item, Label, Value, Votes
 from prelabel.tasks import Level, OffListError, Reading, Task, shorten
-from prelabel.tasks.answers import answer_model, choices, chosen, json_of, one_of
+from prelabel.tasks.answers import answer_model, choices, chosen, json_of, of_parts, one_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -170,9 +171,10 @@ class Hierarchical(Task):
         With ``merge: first``, the first in the guideline's label set that any part got.
         """
         given = [reading.label for reading in readings]
-        if self.guideline.merge == "first":
-            return Reading(min(given, key=lambda path: self.leaves.index(SEPARATOR.join(path))))
-        return Reading(max(given, key=given.count))
+        return Reading(of_parts(given, self.guideline, self._place))
+
+    def _place(self, path: Label) -> int:
+        return self.leaves.index(SEPARATOR.join(path))
 
     def measure(self, gold: Sequence[Label], given: Sequence[Label], seed: int = 0) -> Measures:
         """Compare paths level by level.
@@ -240,16 +242,6 @@ def level_accuracy(pairs: Sequence[tuple[Path, Path]], level: int) -> Estimate:
     right = [gold[:level] == given[:level] for gold, given in pairs if len(gold) >= level]
     why = "no gold path reaches this level" if pairs else "nothing was labeled"
     return wilson(sum(right), len(right), undefined=why)
-
-
-def walk(
-    labels: Sequence[LabelDefinition], above: Path = ()
-) -> Iterator[tuple[Path, LabelDefinition]]:
-    """Yield every label with its path, those below others too."""
-    for label in labels:
-        path = (*above, label.name)
-        yield path, label
-        yield from walk(label.labels, path)
 
 
 def spellings(label: LabelDefinition) -> set[str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prelabel.errors import InputError
 from prelabel.guideline import fold
 from prelabel.records import Item, Label
-from prelabel.tasks import OffListError, shorten
-from prelabel.tasks.classification import Classification
+from prelabel.tasks.single_choice import SingleChoice
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
@@ -25,7 +24,7 @@ SPELLINGS = {
 """How gold files and recorded answers write the two labels."""
 
 
-class Matching(Classification):
+class Matching(SingleChoice):
     """``match`` or ``no_match`` for the records in the last two text fields of an item.
 
     A record may be an object or plain text. Annotators give a reason, ahead of the label, where
@@ -33,11 +32,13 @@ class Matching(Classification):
     """
 
     name = "matching"
-    splits = False
 
     def __init__(self, guideline: Guideline) -> None:
-        super().__init__(guideline)
-        self.labels = (MATCH, NO_MATCH)
+        super().__init__(guideline, (MATCH, NO_MATCH))
+
+    def named(self, raw: str) -> str | None:
+        """Return the label that a name, a common spelling of it, or an alias means."""
+        return self._by_spelling.get(fold(raw))
 
     def views(self, item: Item) -> Sequence[Item]:
         """Return the item. Raises ``InputError`` for one of fewer than two records."""
@@ -49,16 +50,13 @@ class Matching(Classification):
             )
         return (item,)
 
-    def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
-        """Return the label for a recorded value: a name, a common spelling of it, or an alias."""
+    def match(self, raw: Any, item: Item | None = None) -> Label:
+        """Return the label for a recorded value; true and 1 are match, false and 0 are not."""
         if isinstance(raw, (list, tuple)) and len(raw) == 1:
             raw = raw[0]
         if isinstance(raw, bool) or (isinstance(raw, (int, float)) and raw in (0, 1)):
             raw = str(int(raw))
-        name = self._by_spelling.get(fold(raw)) if isinstance(raw, str) else None
-        if name is None:
-            raise OffListError(f"{shorten(raw)} is not one of: {', '.join(self.labels)}")
-        return name
+        return super().match(raw, item)
 
     @cached_property
     def _by_spelling(self) -> Mapping[str, str | None]:

@@ -79,6 +79,10 @@ class MultiLabel(Task):
         """Return the labels whose unit is True, in the guideline's order."""
         return [name for name in self.labels if votes.get(name)]
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether both have the same labels, in whatever order."""
+        return set(gold) == set(given)
+
     def merge(self, parts: Sequence[Part], readings: Sequence[Reading]) -> Reading:  # noqa: ARG002
         """Return every label that a part got; the guideline's most labels is not enforced here."""
         given = {name for reading in readings for name in reading.label}

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prelabel.errors import InputError
 from prelabel.guideline import fold
-from prelabel.logprobs import label_distribution
-from prelabel.records import Distribution, Item, Label, Value, Votes
-from prelabel.tasks import (
-    InconsistentError,
-    Level,
-    OffListError,
-    Reading,
-    Task,
-    shorten,
-)
-from prelabel.tasks.answers import answer_model, choices, chosen, one_of
+from prelabel.records import Distribution, Item, Label
+from prelabel.tasks import InconsistentError, Reading
+from prelabel.tasks.single_choice import SingleChoice
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from prelabel.guideline import Guideline
     from prelabel.guideline_fields import Finding, Line
 
 A, B, TIE = "A", "B", "tie"
 
 
-class Pairwise(Task):
+class Pairwise(SingleChoice):
     """``A`` or ``B``, the last two text fields of an item in their order, or ``tie``.
 
     An annotator is shown each pair twice, the second time with the two texts exchanged, and with
@@ -40,29 +29,14 @@ class Pairwise(Task):
     """
 
     name = "pairwise"
-    level: Level = "nominal"
+    key = "better"
 
     def __init__(self, guideline: Guideline) -> None:
-        self.guideline = guideline
-        self.labels = (A, B) if guideline.tie is None else (A, B, TIE)
+        super().__init__(guideline, (A, B) if guideline.tie is None else (A, B, TIE))
 
-    def response_model(self, *, rationale: bool) -> type[BaseModel]:
-        """Return a model with ``better``, after a short ``rationale`` where asked for."""
-        better = one_of(choices(self.labels, self.guideline))
-        return answer_model({"better": (better, ...)}, rationale=rationale)
-
-    def read(self, answer: BaseModel, item: Item) -> Reading:  # noqa: ARG002
-        """Return which text is better in the order in which they were shown."""
-        return Reading(self.match(chosen(answer.better, self.guideline)))  # type: ignore[attr-defined]
-
-    def match(self, raw: Any, item: Item | None = None) -> Label:  # noqa: ARG002
-        """Return ``A``, ``B`` or ``tie`` for a recorded value."""
-        if isinstance(raw, (list, tuple)) and len(raw) == 1:
-            raw = raw[0]
-        name = self._by_spelling.get(fold(raw)) if isinstance(raw, str) else None
-        if name is None:
-            raise OffListError(f"{shorten(raw)} is not one of: {', '.join(self.labels)}")
-        return name
+    def named(self, raw: str) -> str | None:
+        """Return ``A``, ``B`` or ``tie``; the plain words mean what they say, whatever aliases."""
+        return self._by_spelling.get(fold(raw))
 
     @cached_property
     def _by_spelling(self) -> Mapping[str, str | None]:
@@ -74,27 +48,6 @@ class Pairwise(Task):
                 for alias in {fold(alias) for alias in label.aliases}:
                     found[alias] = None if alias in found else name
         return found | names
-
-    def answer(self, label: Label) -> dict[str, Any]:
-        """Return ``{"better": label}``."""
-        return {"better": label}
-
-    def distribution(self, tokens: Sequence[Mapping[str, Any]]) -> Distribution:
-        """Return the probability of each label, in the order in which the texts were shown."""
-        names: dict[str, Value] = {json.dumps(label): label for label in self.labels}
-        return label_distribution(tokens, {"": ("better", names)})
-
-    def values(self, unit: str = "") -> tuple[Value, ...]:  # noqa: ARG002
-        """Return the labels."""
-        return self.labels
-
-    def votes(self, label: Label) -> Votes:
-        """Return ``{"": label}``."""
-        return {"": label}
-
-    def from_votes(self, votes: Votes) -> Label:
-        """Return the vote of the one unit."""
-        return votes.get("")
 
     def views(self, item: Item) -> Sequence[Item]:
         """Return the item, and the item with its two texts exchanged.

@@ -170,6 +170,10 @@ class Rating(Task):
             return float(number)
         return min(self.declared, key=lambda value: (abs(Fraction(str(value)) - number), value))
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether a rating is within the scale's tolerance of gold's."""
+        return self.agrees("", gold, given)
+
     def agrees(self, unit: str, a: Value, b: Value) -> bool:
         """Say whether two ratings are within the scale's tolerance."""
         del unit
@@ -181,7 +185,7 @@ class Rating(Task):
         from prelabel.measures import Measures, counted, mean
         from prelabel.ordinal import pearson, spearman, weighted_kappa
 
-        right = [self.agrees("", a, b) for a, b in zip(gold, given, strict=True)]
+        right = [self.right(a, b) for a, b in zip(gold, given, strict=True)]
         metrics = {
             "spearman": spearman(gold, given, seed),
             "mae": mean([abs(a - b) for a, b in zip(gold, given, strict=True)], seed),

@@ -187,6 +187,10 @@ class Relations(Task):
             name: {unit: given.get(unit, False) for unit in units} for name, given in votes.items()
         }
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether both have exactly the same relations."""
+        return set(_triples(gold)) == set(_triples(given))
+
     def overlap(self, a: Label, b: Label) -> tuple[float, float]:
         """Return twice the relations that both have, and all of both: their ratio is F1."""
         return 2 * len(set(_triples(a)) & set(_triples(b))), len(a) + len(b)

@@ -134,6 +134,10 @@ class Spans(Task):
 
         return entity_scores(gold, given, self.labels, seed)
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether both have exactly the same spans."""
+        return {_key(span) for span in gold} == {_key(span) for span in given}
+
     def overlap(self, a: Label, b: Label) -> tuple[float, float]:
         """Return ``(2 |A and B|, |A| + |B|)`` of exact spans: their ratio is F1."""
         from prelabel.span_scores import shared

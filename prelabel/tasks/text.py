@@ -90,6 +90,10 @@ class Text(Task):
             for name, vote in votes.items()
         }
 
+    def right(self, gold: Label, given: Label) -> bool:
+        """Say whether an answer is one of those accepted, after normalisation."""
+        return self.normal(accepted(given)[0]) in map(self.normal, accepted(gold))
+
     def measure(self, gold: Sequence[Label], given: Sequence[Label], seed: int = 0) -> Measures:
         """Return the shares of equal answers, normalised and exact, and the mean token F1.
 
@@ -99,7 +103,7 @@ class Text(Task):
 
         pairs = [(accepted(a), accepted(b)[0]) for a, b in zip(gold, given, strict=True)]
         exact = [text in answers for answers, text in pairs]
-        right = [self.normal(text) in map(self.normal, answers) for answers, text in pairs]
+        right = [self.right(a, b) for a, b in zip(gold, given, strict=True)]
         shared = [max(self.token_f1(answer, text) for answer in answers) for answers, text in pairs]
         metrics = {
             "normalised": share_right(right),
