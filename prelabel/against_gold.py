@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prelabel.decide import DecisionRule, fit_rule
+from prelabel.decide import DecisionRule
 from prelabel.estimate import wilson
+from prelabel.fitting import fit_rule, held_out
 from prelabel.scoring import Score, score, score_labels, shown_items
 from prelabel.votes import Evidence, gold_table, missing_gold, outcome_table
 
 if TYPE_CHECKING:
     from prelabel.config import DecideConfig
-    from prelabel.records import Annotation, Gold, Label
+    from prelabel.records import Annotation, Consensus, Gold, Label
     from prelabel.tasks import Task
 
     Labels = Mapping[str, Mapping[str, Label]]
@@ -52,22 +54,33 @@ class ScoreReport:
 
 
 def score_all(
-    evidence: Evidence, gold: Sequence[Gold], config: DecideConfig, seed: int = 0
+    evidence: Evidence,
+    gold: Sequence[Gold],
+    config: DecideConfig,
+    seed: int = 0,
+    *,
+    learn: Sequence[Gold] | None = None,
 ) -> ScoreReport:
-    """Score the annotators of the evidence, and the consensus of several of them."""
-    rule = fit_rule(evidence, config)
+    """Score the annotators of the evidence, and the consensus of several of them.
+
+    ``learn`` is the gold that an aggregator may learn from, by default ``gold``: an item's
+    consensus is scored as an aggregator gives it that did not learn from the item.
+    """
+    learn = gold if learn is None else learn
+    rule = fit_rule(evidence, config, gold=learn)
     raw = [
         with_position_bias(one, evidence)
         for one in _scores(evidence, evidence.labels(), outcome_table(evidence), gold, seed)
     ]
     corrected: list[Score] = []
-    if rule.params["bias"]:
+    if bias := rule.params.get("bias"):
         for identifier, name in evidence.names.items():
-            if identifier in rule.params["bias"]:
+            if identifier in bias:
                 alone = replace(rule, annotators=(identifier,))
                 corrected += _consensus_score(evidence, alone, gold, f"{name} corrected", seed)
     several = len(evidence.names) > 1
-    together = _consensus_score(evidence, rule, gold, CONSENSUS, seed) if several else []
+    unseen = {item: found[0] for item, found in held_out(evidence, rule, learn).items()}
+    together = _consensus_score(evidence, rule, gold, CONSENSUS, seed, unseen) if several else []
     used = {g.split for g in gold}
     return ScoreReport(
         raw,
@@ -113,15 +126,23 @@ def _scores(
 
 
 def _consensus_score(
-    evidence: Evidence, rule: DecisionRule, gold: Sequence[Gold], name: str, seed: int
+    evidence: Evidence,
+    rule: DecisionRule,
+    gold: Sequence[Gold],
+    name: str,
+    seed: int,
+    unseen: Mapping[str, Consensus] = MappingProxyType({}),
 ) -> list[Score]:
-    """Score a consensus as if it were one annotator; a tie left to people is an abstention."""
+    """Score a consensus as if it were one annotator; a tie left to people is an abstention.
+
+    ``unseen`` has the consensus of items that the rule learned from, by rules that did not.
+    """
     labels, outcomes = {}, []
     for item, given in evidence.items.items():
         own = [a for a in given if a.annotator in rule.annotators]
         if not own:
             continue
-        consensus = rule.consensus(evidence.ballot(item), evidence.task)
+        consensus = unseen.get(item) or rule.consensus(evidence.ballot(item), evidence.task)
         if consensus.label is not None:
             labels[item] = consensus.label
         outcomes.append(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prelabel.decide import DecisionRule, check_rule, fit_rule, load_rule
+from prelabel.decide import DecisionRule, check_rule, load_rule
 from prelabel.errors import InputError
+from prelabel.fitting import fit_rule
 from prelabel.ledger import Ledger
 from prelabel.records import Annotation, Consensus, Item, Routed, Usage, content_hash
 from prelabel.routing import route_all
@@ -69,7 +70,8 @@ def score(
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
-    return score_all(evidence_of(project, annotators), gold, project.config.decide, seed)
+    decide, learn = project.config.decide, project.fitting_gold()
+    return score_all(evidence_of(project, annotators), gold, decide, seed, learn=learn)
 
 
 def agreement(
@@ -123,7 +125,7 @@ def rank(project: Project, columns: Sequence[str], annotators: Sequence[str] = (
     if len(columns) != 2:
         raise InputError("rank needs the two metadata columns of the contestants, such as a,b")
     evidence = evidence_of(project, annotators)
-    rule = fit_rule(evidence, project.config.decide)
+    rule = fit_rule(evidence, project.config.decide, gold=project.fitting_gold())
     labels = {
         item: rule.consensus(evidence.ballot(item), project.task).label for item in evidence.items
     }
@@ -170,8 +172,9 @@ def candidates(
 
 
 def fit(project: Project, annotators: Sequence[str] = (), *, to: Path | None = None) -> Path:
-    """Fit the decision rule on what is labeled, freeze it to a file, and return the file's path."""
-    rule = fit_rule(evidence_of(project, annotators), project.config.decide)
+    """Fit the decision rule on what is labeled and on gold; freeze it and return the file's path."""
+    evidence = evidence_of(project, annotators)
+    rule = fit_rule(evidence, project.config.decide, gold=project.fitting_gold())
     path = to or project.state / "rules" / f"rule-{rule.hash}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,7 +211,10 @@ def _agreement(consensus: Consensus) -> float:
 def route(project: Project, annotators: Sequence[str] = (), *, rule: Path | None = None) -> Routes:
     """Accept items or send them to review, by a frozen rule or by one fitted now."""
     evidence = evidence_of(project, annotators)
-    chosen = load_rule(rule) if rule else fit_rule(evidence, project.config.decide)
+    if rule:
+        chosen = load_rule(rule)
+    else:
+        chosen = fit_rule(evidence, project.config.decide, gold=project.fitting_gold())
     check_rule(chosen, evidence)
     return Routes(route_all(evidence, chosen), chosen, evidence)
 

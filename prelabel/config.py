@@ -181,20 +181,44 @@ class RunConfig(_Config):
     max_cost: float | None = Field(None, ge=0, description="Dollars this project may spend.")
 
 
+Aggregate = Literal[
+    "majority",
+    "distribution",
+    "median",
+    "overlap",
+    "auto",
+    "best",
+    "weighted",
+    "candidates",
+    "naive-bayes",
+    "stack-0.1",
+    "stack-0.3",
+    "stack-1",
+    "dawid-skene",
+]
+
+
 class DecideConfig(_Config):
     """How annotations become a consensus, and which items people see."""
 
-    aggregate: Literal["majority", "distribution", "median", "overlap"] | None = Field(
+    aggregate: Aggregate | None = Field(
         None,
         description="majority of labels; distribution: of label probabilities corrected for bias; "
-        "median of ratings; overlap: majority of spans that overlap. Default: median for ratings, "
-        "else majority.",
+        "median of ratings; overlap: majority of spans that overlap; auto: the best on gold of "
+        "those that learn from it (best, weighted, candidates, naive-bayes, stack-…); dawid-skene. "
+        "Default: median for ratings; auto where 50 gold items or more have votes and all labels "
+        "are declared; else majority.",
     )
     ties: Literal["review", "priority", "probability"] = Field(
         "probability", description="What breaks a tie; a tied item goes to review in any case."
     )
     min_agreement: float = Field(0.66, ge=0, le=1, description="Share of votes needed to accept.")
     min_votes: int = Field(2, ge=1)
+    split: str | None = Field(
+        None,
+        description="The split of the gold that a rule learns from; by default all gold. Gold that "
+        "it learned from is scored by rules fitted without it.",
+    )
 
 
 class ProjectConfig(_Config):

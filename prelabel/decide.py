@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prelabel.aggregate import Source, apply_majority, fit_majority
+from prelabel.aggregate import apply_majority
 from prelabel.errors import InputError, RuleMismatchError
 from prelabel.records import Consensus, content_hash
 
 if TYPE_CHECKING:
-    from prelabel.config import DecideConfig
     from prelabel.tasks import Task
     from prelabel.votes import Ballot, Evidence
+    from prelabel.weighing import Weighed
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 FEW_ITEMS = 50
 """Below so many, an annotator's mean is as much of these items as of its bias."""
 
@@ -27,8 +26,9 @@ FEW_ITEMS = 50
 class DecisionRule:
     """Aggregator, its parameters and the thresholds; JSON all through.
 
-    ``annotators`` are the ids whose votes it may see. The rule makes no promise about the error of
-    what it accepts: it was fitted without gold.
+    ``annotators`` are the ids whose votes it may see. ``fitted_on`` counts the items with votes,
+    ``gold`` the gold items it learned from. Without a promise it says nothing about the error of
+    what it accepts.
     """
 
     task: str
@@ -38,6 +38,7 @@ class DecisionRule:
     min_agreement: float
     min_votes: int
     fitted_on: int
+    gold: int = 0
     created: float = field(compare=False, default=0.0)
     version: int = RULE_VERSION
 
@@ -47,8 +48,22 @@ class DecisionRule:
         return content_hash({k: v for k, v in asdict(self).items() if k != "created"})
 
     @property
+    def learned(self) -> bool:
+        """Whether the aggregator learned from gold, or is one that could."""
+        return "problems" in self.params
+
+    @property
+    def aggregate(self) -> str:
+        """Name the aggregator."""
+        return str(self.params["method" if self.learned else "source"])
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Return what a user should know before relying on the rule."""
+        if self.learned:
+            from prelabel.weighing import notes_of
+
+            return notes_of(self.params)
         if self.params["bias"] and self.fitted_on < FEW_ITEMS:
             few = f"the bias correction was fitted on {self.fitted_on} items only"
             return (f"{few}; it wants {FEW_ITEMS} or more",)
@@ -56,47 +71,20 @@ class DecisionRule:
 
     def consensus(self, ballot: Ballot, task: Task) -> Consensus:
         """Return the consensus of one item, of the votes of the rule's annotators only."""
-        return apply_majority(restrict(ballot, self.annotators), self.params, task)
+        return self.weighed(ballot, task)[0]
+
+    def weighed(self, ballot: Ballot, task: Task) -> Weighed:
+        """Return the consensus and, of an aggregator that has them, the weights of each value."""
+        own = restrict(ballot, self.annotators)
+        if not self.learned:
+            return apply_majority(own, self.params, task), {}
+        from prelabel import weighing
+
+        return weighing.consensus(own, self.params, task)
 
     def to_json(self) -> str:
         """Return the rule as a document for people and programs."""
         return json.dumps(asdict(self) | {"hash": self.hash}, indent=2, ensure_ascii=False) + "\n"
-
-
-def fit_rule(
-    evidence: Evidence, config: DecideConfig, only: Sequence[str] | None = None
-) -> DecisionRule:
-    """Fit a rule on the evidence, without gold. ``only`` limits it to some annotators' ids."""
-    chosen = list(evidence.names) if only is None else list(only)
-    ballots = [restrict(evidence.ballot(item), chosen) for item in evidence.items]
-    source = aggregator(config, evidence.task)
-    params = fit_majority(ballots, source=source, ties=config.ties, priority=chosen)
-    return DecisionRule(
-        evidence.task.name,
-        evidence.guideline_hash,
-        tuple(chosen),
-        params,
-        config.min_agreement,
-        config.min_votes,
-        sum(1 for ballot in ballots if ballot.votes),
-        time.time(),
-    )
-
-
-def aggregator(config: DecideConfig, task: Task) -> Source:
-    """Return the aggregator asked for, or the task's usual one. Raises ``InputError``."""
-    usual: Source = "median" if task.level != "nominal" else "majority"
-    only: dict[str, tuple[str, bool]] = {
-        "median": ("ratings", task.level != "nominal"),
-        "overlap": ("spans", task.name == "spans"),
-    }
-    what, fits = only.get(config.aggregate or usual, ("", True))
-    if not fits:
-        raise InputError(
-            f"decide: aggregate: {config.aggregate} is for {what} only, and the task is "
-            f"{task.name}; use majority"
-        )
-    return config.aggregate or usual
 
 
 def restrict(ballot: Ballot, annotators: Sequence[str]) -> Ballot:
@@ -115,8 +103,10 @@ def load_rule(path: Path) -> DecisionRule:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         written, version = data.pop("hash"), data["version"]
-        if isinstance(version, int) and version > RULE_VERSION:
-            raise InputError(f"{path}: rule version {version} is newer; upgrade prelabel")
+        if isinstance(version, int) and version != RULE_VERSION:
+            newer = version > RULE_VERSION
+            what = "newer; upgrade prelabel" if newer else "of an earlier prelabel; fit it again"
+            raise InputError(f"{path}: rule version {version} is {what}")
         rule = DecisionRule(**data | {"annotators": tuple(data["annotators"])})
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; fit a rule with `prelabel fit`") from None

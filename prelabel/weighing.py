@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,18 @@ from prelabel.choosing import (
     choose,
     fit_crowd,
     fit_method,
+    folds,
     weigh,
 )
 from prelabel.dawid_skene import cautions
+from prelabel.decide import restrict
 from prelabel.errors import InputError
 from prelabel.records import Consensus
 from prelabel.voting import Params, Poll, Weights, winner
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from prelabel.project import Project
     from prelabel.records import Gold, Value
     from prelabel.tasks import Task
@@ -35,6 +39,9 @@ OPEN_UNITS = ("spans", "relations")
 
 AUTO = "auto"
 
+Weighed = tuple[Consensus, Mapping[str, Weights]]
+"""A consensus, and the weights of each unit's values."""
+
 
 def fit_weights(
     evidence: Evidence,
@@ -44,34 +51,64 @@ def fit_weights(
     only: Sequence[str] | None = None,
     ties: str = "probability",
     priority: Sequence[str] = (),
-) -> tuple[Params, Choice | None]:
-    """Return an aggregator's parameters as JSON, and how it was chosen if the method is ``auto``.
+) -> Choice:
+    """Return an aggregator with its parameters as JSON; ``auto`` chooses it, with the figures.
 
     ``gold`` are items to learn from; what is scored later should be other items, or held out.
     ``only`` limits it to some annotators' ids. Raises InputError for an unknown method, and where
     one that learns from gold has none.
     """
     chosen = list(evidence.names) if only is None else list(only)
-    choice = None
+    cases = gold_cases(evidence, gold, chosen)
+    if method == AUTO:
+        pooled = evidence.task.name in OPEN_UNITS
+        choice = choose(cases, _declared(evidence, pooled=pooled), pooled=pooled)
+    elif not cases and method not in ("majority", DAWID_SKENE):
+        raise InputError(
+            f"decide: aggregate: {method} learns from gold, and no gold item has votes; "
+            "add gold, or use majority"
+        )
+    else:
+        params = _fitter(evidence, chosen, method)(cases)
+        choice = Choice(method, params, len({case.item for case in cases}))
+    settings = {"ties": ties, "priority": list(priority)}
+    return replace(choice, params=choice.params | settings)
+
+
+def held_out(
+    evidence: Evidence, gold: Sequence[Gold], params: Params, only: Sequence[str]
+) -> dict[str, Weighed]:
+    """Return what an aggregator that learned from gold says of gold items that it did not see.
+
+    The method of ``params`` is fitted anew on four fifths of the gold for the rest, five times
+    over. Gold items that it did not learn from are left out: ``params`` never saw them.
+    """
+    cases = gold_cases(evidence, gold, only)
+    fold = folds(cases)
+    fit = _fitter(evidence, only, params["method"])
+    settings = {name: params[name] for name in ("ties", "priority")}
+    found = {}
+    for part in sorted(set(fold.values())):
+        fitted = fit([case for case in cases if fold[case.item] != part]) | settings
+        for item in (item for item, own in fold.items() if own == part):
+            ballot = restrict(evidence.ballot(item), only)
+            found[item] = consensus(ballot, fitted, evidence.task)
+    return found
+
+
+def _fitter(
+    evidence: Evidence, chosen: Sequence[str], method: str
+) -> Callable[[Sequence[Case]], Params]:
+    """Return what fits a method to cases."""
     pooled = evidence.task.name in OPEN_UNITS
     values = _declared(evidence, pooled=pooled)
-    cases = gold_cases(evidence, gold, chosen)
     if method == DAWID_SKENE:
-        params = _fit_crowd(evidence, cases, chosen, values, pooled=pooled)
-    elif method == AUTO:
-        choice = choose(cases, values, pooled=pooled)
-        params = choice.params
-    else:
-        if not cases and method != "majority":
-            raise InputError(
-                f"decide: aggregate: {method} learns from gold, and no gold item has votes; "
-                "add gold, or use majority"
-            )
-        params = fit_method(method, cases, values, pooled=pooled)
-    return params | {"ties": ties, "priority": list(priority)}, choice
+        votes = _votes_of(evidence, chosen)
+        return lambda cases: _fit_crowd(votes, cases, values, pooled=pooled)
+    return lambda cases: fit_method(method, cases, values, pooled=pooled)
 
 
-def consensus(ballot: Ballot, params: Params, task: Task) -> tuple[Consensus, dict[str, Weights]]:
+def consensus(ballot: Ballot, params: Params, task: Task) -> Weighed:
     """Return one item's consensus, and the weights of each unit's values.
 
     Agreement is the share of the votes for the winning value, the least over the units. A unit
@@ -79,6 +116,7 @@ def consensus(ballot: Ballot, params: Params, task: Task) -> tuple[Consensus, di
     """
     if not ballot.votes:
         return Consensus(ballot.item_id, None, None, 0), {}
+    ballot = replace(ballot, votes=task.align(ballot.votes))
     winners: dict[str, Value] = {}
     found: dict[str, Weights] = {}
     tied, shares = [], {}
@@ -163,9 +201,7 @@ def choose_aggregator(
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to choose on; name a file under `gold:` in prelabel.yaml")
-    choice = fit_weights(evidence_of(project, annotators), gold)[1]
-    assert choice is not None
-    return choice
+    return fit_weights(evidence_of(project, annotators), gold)
 
 
 def _declared(evidence: Evidence, *, pooled: bool) -> dict[str, Sequence[Value] | None]:
@@ -177,14 +213,7 @@ def _declared(evidence: Evidence, *, pooled: bool) -> dict[str, Sequence[Value] 
     return {unit: evidence.task.values(unit) for unit in units}
 
 
-def _fit_crowd(
-    evidence: Evidence,
-    cases: Sequence[Case],
-    chosen: Sequence[str],
-    values: Mapping[str, Sequence[Value] | None],
-    *,
-    pooled: bool,
-) -> Params:
+def _votes_of(evidence: Evidence, chosen: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
@@ -194,7 +223,18 @@ def _fit_crowd(
         for name, vote in poll.votes.items()
         if name in chosen
     ]
-    votes = pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
+    return pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
+
+
+def _fit_crowd(
+    votes: pd.DataFrame,
+    cases: Sequence[Case],
+    values: Mapping[str, Sequence[Value] | None],
+    *,
+    pooled: bool,
+) -> Params:
+    import pandas as pd
+
     known = [(case.item, case.unit, case.truth) for case in cases]
     gold = pd.DataFrame(known, columns=["item", "unit", "value"]) if known else None
     return fit_crowd(votes, values, gold, pooled=pooled)

@@ -221,7 +221,8 @@ def test_spans_are_pooled_and_gold_is_aligned():
     cases = gold_cases(evidence, gold)
     assert {c.truth for c in cases} == {True, False}
     assert len(cases) == 120  # a span that only gold had would have no votes to go by
-    params, choice = fit_weights(evidence, gold)
+    choice = fit_weights(evidence, gold)
+    params = choice.params
     assert choice.items == 60
     assert list(params["problems"]) == [""]
     found, weights = consensus(evidence.ballot("i0"), json.loads(json.dumps(params)), task)
@@ -242,18 +243,19 @@ def test_methods_by_name():
         fit_weights(evidence, [], "best")
     with pytest.raises(InputError, match="'unheard' is not learned from gold"):
         fit_weights(evidence, [Gold("i0", "a")], "unheard")
-    found, _ = consensus(evidence.ballot("i1"), fit_weights(evidence, [], "majority")[0], task)
+    found, _ = consensus(evidence.ballot("i1"), fit_weights(evidence, [], "majority").params, task)
     assert (found.label, found.agreement, found.tied) == ("b", 0.5, ("",))
-    open_tie = fit_weights(evidence, [], "majority", ties="review")[0]
+    open_tie = fit_weights(evidence, [], "majority", ties="review").params
     assert consensus(evidence.ballot("i1"), open_tie, task)[0].label is None
-    first = fit_weights(evidence, [], "majority", ties="priority", priority=["id-y"])[0]
+    first = fit_weights(evidence, [], "majority", ties="priority", priority=["id-y"]).params
     assert consensus(evidence.ballot("i1"), first, task)[0].label == "a"
 
 
 def test_whom_gold_does_not_know_goes_to_people():
     task = task_of("classification")
     evidence = evidence_of(task, {f"i{n}": {"x": "abc"[n % 3]} for n in range(9)})
-    params, _ = fit_weights(evidence, [Gold(f"i{n}", "abc"[n % 3]) for n in range(9)], "stack-1")
+    gold = [Gold(f"i{n}", "abc"[n % 3]) for n in range(9)]
+    params = fit_weights(evidence, gold, "stack-1").params
     found, weights = consensus(Ballot("k", {"new": {"": "b"}}), params, task)
     assert (found.label, found.tied) == ("b", ("",))
     assert max(weights[""], key=weights[""].get) == "b"
@@ -280,7 +282,7 @@ def test_every_aggregator_on_every_task(method, name, data):
         return
     if not gold_cases(evidence, gold) and method not in ("auto", "majority", "dawid-skene"):
         return  # nothing was marked in any item
-    params = json.loads(json.dumps(fit_weights(evidence, gold, method)[0]))
+    params = json.loads(json.dumps(fit_weights(evidence, gold, method).params))
     for item in labels:
         ballot = evidence.ballot(item)
         found, weights = consensus(ballot, params, task)

@@ -192,12 +192,12 @@ def test_gold_is_sent_only_as_a_declared_shot():
 def test_similar_shots_come_before_the_item_and_are_recorded():
     ready = compiler(pool=POOL, shots={"choose": "similar", "k": 2, "source": "gold"})
     assert [m["role"] for m in ready.static] == ["system"]
-    sent, shown = ready.compile(Item("x", {"text": "the driver at the door"}))
+    sent, shown, _ = ready.compile(Item("x", {"text": "the driver at the door"}))
     assert [m["role"] for m in sent] == ["user", "assistant"] * 2 + ["user"]
     assert set(shown) == {"g2", "g4"}
     assert shown[-1] in {"g2", "g4"}
     # the item itself, which is in the pool, is not shown to itself
-    sent, shown = ready.compile(Item("g5", POOL[5].fields))
+    sent, shown, _ = ready.compile(Item("g5", POOL[5].fields))
     assert "g5" not in shown
     assert as_text(sent).count("where is it") == 1
 

@@ -4,8 +4,8 @@ import pytest
 from facts import Facts
 
 from prelabel.config import DecideConfig
-from prelabel.decide import fit_rule
 from prelabel.errors import RuleMismatchError
+from prelabel.fitting import fit_rule
 from prelabel.routing import route_all, route_one
 
 
