@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from prelabel.decide import DecisionRule, check_rule, load_rule
+from prelabel.config import changed
+from prelabel.decide import DecisionRule, load_rule
 from prelabel.errors import InputError
-from prelabel.fitting import fit_rule
+from prelabel.fitting import Fitted, fit_all
 from prelabel.ledger import Ledger
-from prelabel.records import Annotation, Consensus, Item, Routed, Usage, content_hash
+from prelabel.records import Annotation, Item, Routed, Usage, content_hash
 from prelabel.routing import route_all
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
@@ -70,7 +72,7 @@ def score(
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
-    decide, learn = project.config.decide, project.fitting_gold()
+    decide, learn = project.config.decide, project.fitting_gold(project.config.decide.split)
     return score_all(evidence_of(project, annotators), gold, decide, seed, learn=learn)
 
 
@@ -125,7 +127,7 @@ def rank(project: Project, columns: Sequence[str], annotators: Sequence[str] = (
     if len(columns) != 2:
         raise InputError("rank needs the two metadata columns of the contestants, such as a,b")
     evidence = evidence_of(project, annotators)
-    rule = fit_rule(evidence, project.config.decide, gold=project.fitting_gold())
+    rule = fitted(project, evidence).rule
     labels = {
         item: rule.consensus(evidence.ballot(item), project.task).label for item in evidence.items
     }
@@ -171,26 +173,54 @@ def candidates(
     }
 
 
-def fit(project: Project, annotators: Sequence[str] = (), *, to: Path | None = None) -> Path:
-    """Fit the decision rule on what is labeled and on gold; freeze it and return the file's path."""
-    evidence = evidence_of(project, annotators)
-    rule = fit_rule(evidence, project.config.decide, gold=project.fitting_gold())
-    path = to or project.state / "rules" / f"rule-{rule.hash}.json"
+@dataclass(frozen=True)
+class FittedRule(Fitted):
+    """A fitted rule, what was found on the way to it, and the file that it is frozen to."""
+
+    path: Path = Path()
+
+
+def fit(
+    project: Project,
+    annotators: Sequence[str] = (),
+    *,
+    to: Path | None = None,
+    **settings: Any,
+) -> FittedRule:
+    """Fit the decision rule on what is labeled and on gold, and freeze it to a file.
+
+    ``settings`` stand in place of those under ``decide:`` in the project, such as ``promise``,
+    ``target`` and ``delta``.
+    """
+    found = fitted(project, evidence_of(project, annotators), settings)
+    path = to or project.state / "rules" / f"rule-{found.rule.hash}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(rule.to_json(), encoding="utf-8")
+        path.write_text(found.rule.to_json(), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; choose another place with --to") from None
-    return path
+    return FittedRule(found.rule, found.choice, found.confidence, path)
+
+
+def fitted(
+    project: Project, evidence: Evidence, settings: Mapping[str, Any] = MappingProxyType({})
+) -> Fitted:
+    """Fit the rule that the project asks for, with some settings in place of its own."""
+    decide = changed(project.config.decide, settings)
+    return fit_all(evidence, decide, gold=project.fitting_gold(decide.split), items=project.items())
 
 
 @dataclass(frozen=True)
 class Routes:
-    """The rule's word on every item, and the rule."""
+    """The rule's word on every item, and the rule.
+
+    ``costs`` is what a wrong label costs, by label; others cost 1.
+    """
 
     items: dict[str, Routed]
     rule: DecisionRule
     evidence: Evidence
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accepted(self) -> list[Routed]:
@@ -199,24 +229,36 @@ class Routes:
 
     @property
     def queue(self) -> list[Routed]:
-        """The items for people, least agreement first."""
-        waiting = [r for r in self.items.values() if not r.accepted]
-        return sorted(waiting, key=lambda r: (_agreement(r.consensus), r.item_id))
+        """The items for people, those first whose review is worth most."""
+        return self._by_value(r for r in self.items.values() if not r.accepted)
 
+    def worth(self, routed: Routed) -> float:
+        """Return what a review is expected to save: P(label is wrong) x what a wrong one costs.
 
-def _agreement(consensus: Consensus) -> float:
-    return -1.0 if consensus.agreement is None else consensus.agreement
+        Without a fitted confidence the share of votes stands in for P(right). An item without a
+        label is worth as much as one that is surely wrong.
+        """
+        found = routed.consensus
+        sure = found.agreement if found.confidence is None else found.confidence
+        if found.label is None or sure is None:
+            return max([1.0, *self.costs.values()])
+        of = found.label if isinstance(found.label, list) else [found.label]
+        return (1 - sure) * max([self.costs.get(str(label), 1.0) for label in of], default=1.0)
+
+    def best_reviews(self, n: int) -> list[Routed]:
+        """Return the ``n`` items, accepted or not, whose review is worth most."""
+        return self._by_value(self.items.values())[:n]
+
+    def _by_value(self, some: Iterable[Routed]) -> list[Routed]:
+        return sorted(some, key=lambda r: (-self.worth(r), r.item_id))
 
 
 def route(project: Project, annotators: Sequence[str] = (), *, rule: Path | None = None) -> Routes:
     """Accept items or send them to review, by a frozen rule or by one fitted now."""
     evidence = evidence_of(project, annotators)
-    if rule:
-        chosen = load_rule(rule)
-    else:
-        chosen = fit_rule(evidence, project.config.decide, gold=project.fitting_gold())
-    check_rule(chosen, evidence)
-    return Routes(route_all(evidence, chosen), chosen, evidence)
+    chosen = load_rule(rule) if rule else fitted(project, evidence).rule
+    routed = route_all(evidence, chosen, project.items())
+    return Routes(routed, chosen, evidence, project.config.decide.costs)
 
 
 def export(

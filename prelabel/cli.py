@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
@@ -260,42 +261,7 @@ def candidates(
 
 
 add_validation(app)
-
-
-@app.command()
-def fit(
-    project: Folder = HERE,
-    annotator: Names = None,
-    to: Annotated[Path | None, typer.Option(help="Where the rule goes.")] = None,
-    json: Json = False,
-) -> None:
-    """Freeze how annotations become a consensus into a rule file.
-
-    Example: prelabel fit --to rule.json
-    """
-    from prelabel import api, screen
-    from prelabel.project import load_project
-
-    path = api.fit(load_project(project), annotator or (), to=to)
-    screen.lines([str(path)], none="", json=json)
-
-
-@app.command()
-def route(
-    project: Folder = HERE,
-    annotator: Names = None,
-    rule: RuleFile = None,
-    show: Annotated[int, typer.Option(min=0, help="Items of the review queue to print.")] = 20,
-    json: Json = False,
-) -> None:
-    """Accept labels, or send items to review with the reasons.
-
-    Example: prelabel route --rule rule.json
-    """
-    from prelabel import api, screen
-    from prelabel.project import load_project
-
-    screen.routes(api.route(load_project(project), annotator or (), rule=rule), show, json=json)
+add_deciding(app)
 
 
 @app.command()

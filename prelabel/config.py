@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -219,6 +220,36 @@ class DecideConfig(_Config):
         description="The split of the gold that a rule learns from; by default all gold. Gold that "
         "it learned from is scored by rules fitted without it.",
     )
+    promise: Literal["selective", "dataset", "expected"] | None = Field(
+        None,
+        description="What is promised of accepted labels. selective: with probability 1 - delta at "
+        "most `target` of them are wrong; dataset: with probability 1 - delta at most `target` of "
+        "all items are accepted and wrong; expected: on average at most `target` of them are "
+        "wrong. Default: no promise; min_agreement decides.",
+    )
+    target: float = Field(0.05, gt=0, lt=1, description="The share of wrong labels promised.")
+    delta: float = Field(0.1, gt=0, lt=1, description="How often a promise may fail.")
+    each: str | None = Field(
+        None, description="Promise it of each `label`, or of each value of a metadata column."
+    )
+    strict: bool = Field(
+        False,
+        description="Test the promise on one half of the gold, learn from the other alone: exact, "
+        "but half as much gold. Default: five-fold cross-fitting.",
+    )
+    costs: dict[str, float] = Field(
+        default_factory=dict,
+        description="What a wrong label costs, by label, in any unit; others cost 1. The review "
+        "queue begins where a review saves most.",
+    )
+
+    @field_validator("costs")
+    @classmethod
+    def _costs_are_positive(cls, value: dict[str, float]) -> dict[str, float]:
+        for label, cost in value.items():
+            if not (cost >= 0 and isfinite(cost)):
+                raise ValueError(f"the cost of {label!r} must be 0 or more, and finite")
+        return value
 
 
 class ProjectConfig(_Config):
@@ -240,6 +271,16 @@ class ProjectConfig(_Config):
                 raise ValueError(f"{annotator.name!r} is there twice; give each its own name")
             seen.add(annotator.name.casefold())
         return value
+
+
+def changed(config: DecideConfig, settings: Mapping[str, Any]) -> DecideConfig:
+    """Return the settings with some changed. Raises ``InputError`` in one line."""
+    try:
+        return DecideConfig.model_validate(config.model_dump() | dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"decide: {where}: {first['msg']}") from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from prelabel.errors import InputError, RuleMismatchError
 from prelabel.records import Consensus, content_hash
 
 if TYPE_CHECKING:
+    from prelabel.promise import Promise
     from prelabel.tasks import Task
     from prelabel.votes import Ballot, Evidence
     from prelabel.weighing import Weighed
@@ -27,8 +29,8 @@ class DecisionRule:
     """Aggregator, its parameters and the thresholds; JSON all through.
 
     ``annotators`` are the ids whose votes it may see. ``fitted_on`` counts the items with votes,
-    ``gold`` the gold items it learned from. Without a promise it says nothing about the error of
-    what it accepts.
+    ``gold`` the gold items it learned from. With a promise the items of enough ``confidence`` are
+    accepted; without one those of ``min_agreement``, and nothing is said of their errors.
     """
 
     task: str
@@ -39,6 +41,8 @@ class DecisionRule:
     min_votes: int
     fitted_on: int
     gold: int = 0
+    confidence: dict[str, Any] | None = None
+    promise: dict[str, Any] | None = None
     created: float = field(compare=False, default=0.0)
     version: int = RULE_VERSION
 
@@ -56,6 +60,14 @@ class DecisionRule:
     def aggregate(self) -> str:
         """Name the aggregator."""
         return str(self.params["method" if self.learned else "source"])
+
+    @cached_property
+    def promises(self) -> dict[str, Promise]:
+        """The promise for each group of items, ``""`` where it is one for all."""
+        from prelabel.promise import Promise
+
+        groups = self.promise["groups"] if self.promise else {}
+        return {group: Promise.from_dict(data) for group, data in groups.items()}
 
     @property
     def notes(self) -> tuple[str, ...]:

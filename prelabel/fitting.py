@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from prelabel.aggregate import fit_majority
 from prelabel.decide import DecisionRule, restrict
 from prelabel.errors import InputError
+from prelabel.records import content_hash
 
 if TYPE_CHECKING:
     from prelabel.aggregate import Source
+    from prelabel.choosing import Choice
+    from prelabel.confidence import ConfidenceReport
     from prelabel.config import DecideConfig
-    from prelabel.records import Gold
+    from prelabel.records import Gold, Item
     from prelabel.tasks import Task
     from prelabel.votes import Evidence
     from prelabel.voting import Params
@@ -26,21 +30,38 @@ DECLARED = ("classification", "multi-label", "pairwise", "matching")
 """Tasks whose labels are all declared: with gold enough, the aggregator is chosen on it."""
 
 
-def fit_rule(
+@dataclass(frozen=True)
+class Fitted:
+    """A rule, and what was found on the way to it.
+
+    ``choice`` tells how the aggregator was chosen, ``confidence`` what each kind of signal is
+    worth; None where there was nothing to tell.
+    """
+
+    rule: DecisionRule
+    choice: Choice | None = None
+    confidence: ConfidenceReport | None = None
+
+
+def fit_all(
     evidence: Evidence,
     config: DecideConfig,
     only: Sequence[str] | None = None,
     *,
     gold: Sequence[Gold] = (),
-) -> DecisionRule:
+    items: Iterable[Item] = (),
+    seed: int = 0,
+) -> Fitted:
     """Fit a rule on the evidence and on gold. ``only`` limits it to some annotators' ids.
 
-    Raises ``InputError`` for an aggregator that the task or the gold does not allow.
+    ``items`` are needed for a promise only. Raises ``InputError`` for an aggregator or a promise
+    that the task or the gold does not allow.
     """
     chosen = list(evidence.names) if only is None else list(only)
-    method = aggregator(config, evidence.task, several=len(chosen) > 1, gold=len(gold))
-    params, learned_from = fit_aggregator(evidence, config, chosen, method, gold)
-    return DecisionRule(
+    learn, test = halves(gold) if config.promise and config.strict else (gold, None)
+    method = aggregator(config, evidence.task, several=len(chosen) > 1, gold=len(learn))
+    params, choice = fit_aggregator(evidence, config, chosen, method, learn)
+    rule = DecisionRule(
         evidence.task.name,
         evidence.guideline_hash,
         tuple(chosen),
@@ -51,9 +72,33 @@ def fit_rule(
             any(a.outcome == "labeled" and a.annotator in chosen for a in given)
             for given in evidence.items.values()
         ),
-        learned_from,
-        time.time(),
+        choice.items if choice and "problems" in params else 0,
+        created=time.time(),
     )
+    if config.promise is None:
+        return Fitted(rule, choice)
+    from prelabel.promising import with_promise
+
+    rule, report = with_promise(rule, evidence, config, learn, items, test=test, seed=seed)
+    return Fitted(rule, choice, report)
+
+
+def fit_rule(
+    evidence: Evidence,
+    config: DecideConfig,
+    only: Sequence[str] | None = None,
+    *,
+    gold: Sequence[Gold] = (),
+    items: Iterable[Item] = (),
+) -> DecisionRule:
+    """Fit a rule, as `fit_all` does."""
+    return fit_all(evidence, config, only, gold=gold, items=items).rule
+
+
+def halves(gold: Sequence[Gold]) -> tuple[list[Gold], list[Gold]]:
+    """Part gold in two at random, the same way for the same items in any order."""
+    order = sorted(gold, key=lambda g: (content_hash(g.item_id), g.item_id))
+    return order[::2], order[1::2]
 
 
 def aggregator(config: DecideConfig, task: Task, *, several: bool, gold: int) -> str:
@@ -80,19 +125,20 @@ def fit_aggregator(
     chosen: Sequence[str],
     method: str,
     gold: Sequence[Gold],
-) -> tuple[Params, int]:
-    """Return an aggregator's parameters, and how many gold items it learned from."""
+) -> tuple[Params, Choice | None]:
+    """Return an aggregator's parameters, and how it was chosen if it was one that learns."""
+    choice = None
     if method not in UNLEARNED:
         from prelabel.weighing import fit_weights
 
         choice = fit_weights(evidence, gold, method, only=chosen, ties=config.ties, priority=chosen)
         if choice.method != "majority":
-            return choice.params, choice.items
+            return choice.params, choice
         method = "majority"  # one way to count votes
     ballots = (restrict(evidence.ballot(item), chosen) for item in evidence.items)
-    return fit_majority(
-        ballots, source=cast("Source", method), ties=config.ties, priority=chosen
-    ), 0
+    source = cast("Source", method)
+    params = fit_majority(ballots, source=source, ties=config.ties, priority=chosen)
+    return params, choice
 
 
 def held_out(evidence: Evidence, rule: DecisionRule, gold: Sequence[Gold]) -> Mapping[str, Weighed]:

@@ -90,12 +90,12 @@ class Project:
             split = TEST_SPLIT if any(g.split == TEST_SPLIT for g in self.gold) else None
         return self._of_split(split, "gold")
 
-    def fitting_gold(self) -> list[Gold]:
-        """Return the gold that a decision rule learns from: the split that `decide` names, or all.
+    def fitting_gold(self, split: str | None = None) -> list[Gold]:
+        """Return the gold that a decision rule learns from: the split named, or all.
 
         Raises ``InputError`` as `scoring_gold` does.
         """
-        return self._of_split(self.config.decide.split, "decide: split")
+        return self._of_split(split, "decide: split")
 
     def gold_shots(self, config: ShotsConfig) -> list[Shot]:
         """Return gold items as a pool of few-shot examples: the split named, else all but ``test``.

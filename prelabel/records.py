@@ -159,7 +159,8 @@ class Consensus:
     ``label`` is None where there were no votes, or where a tie is left to people.
     ``agreement`` is the share of votes for the winning value, the least over the item's units.
     ``shares`` has that share for each unit. ``tied`` names the units where the top values had equal
-    votes, however they were then broken.
+    votes, however they were then broken. ``confidence`` is the calibrated probability that the
+    label is right, where a rule was fitted on gold.
     """
 
     item_id: str
@@ -168,6 +169,7 @@ class Consensus:
     votes: int
     tied: tuple[str, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,74 +2,74 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prelabel.decide import DecisionRule, check_rule
-from prelabel.records import Annotation, Consensus, Routed
-from prelabel.tasks import OffListError
+from prelabel.errors import InputError
+from prelabel.known import Known, known
+from prelabel.records import Annotation, Routed
 
 if TYPE_CHECKING:
-    from prelabel.tasks import Task
+    from prelabel.records import Item
     from prelabel.votes import Evidence
 
 
-def route_all(evidence: Evidence, rule: DecisionRule) -> dict[str, Routed]:
-    """Route every item of the evidence. Raises ``RuleMismatchError``."""
+def route_all(
+    evidence: Evidence, rule: DecisionRule, items: Iterable[Item] = ()
+) -> dict[str, Routed]:
+    """Route every item of the evidence.
+
+    ``items`` are needed where the rule makes a promise: its confidence may go by their text. Raises
+    ``RuleMismatchError``, and ``InputError`` where an item is missing.
+    """
     check_rule(rule, evidence)
-    return {item: route_one(evidence, rule, item) for item in evidence.items}
+    if rule.promise is None:
+        return {item: route_one(evidence, rule, item) for item in evidence.items}
+    there = (item for item in items if item.id in evidence.items)
+    routed = {r.item_id: r for r in _by_confidence(evidence, rule, there)}
+    if missing := evidence.items.keys() - routed.keys():
+        raise InputError(f"route: item {min(missing)!r} is not among the items given; give it, too")
+    return {item: routed[item] for item in evidence.items}
 
 
 def route_one(evidence: Evidence, rule: DecisionRule, item_id: str) -> Routed:
-    """Route one item."""
-    consensus = rule.consensus(evidence.ballot(item_id), evidence.task)
-    own = [a for a in evidence.items[item_id] if a.annotator in rule.annotators]
-    reasons = why_review(consensus, rule) + not_allowed(consensus, evidence.task)
-    reasons += ungrounded(own, evidence)
+    """Route one item by a rule that makes no promise."""
+    one = known(evidence, rule, item_id)
+    reasons = [*one.bars]
+    share = one.consensus.agreement
+    if share is not None and share < rule.min_agreement and not one.consensus.tied:
+        reasons.append(f"low agreement: {share:.3g} below {rule.min_agreement:.3g}")
+    return _routed(one, reasons, evidence, rule)
+
+
+def _by_confidence(
+    evidence: Evidence, rule: DecisionRule, items: Iterable[Item]
+) -> Iterator[Routed]:
+    """Route items by their confidence and the promise that their group has."""
+    from prelabel.promising import judge
+
+    assert rule.promise is not None
+    promises = rule.promises
+    for one, sure, group in judge(rule, evidence, items, rule.promise["each"]):
+        promise = promises.get(group)
+        reasons = [*one.bars]
+        if promise is None:
+            reasons.append(f"no promise: {group} was not there when the rule was fitted")
+        elif promise.threshold is None:
+            reasons.append(f"no promise: {promise.why}")
+        elif sure is not None and not promise.accepts(sure):
+            reasons.append(f"low confidence: {sure:.3f} below {promise.threshold:.3f}")
+        consensus = replace(one.consensus, confidence=sure)
+        yield _routed(one._replace(consensus=consensus), reasons, evidence, rule)
+
+
+def _routed(one: Known, reasons: list[str], evidence: Evidence, rule: DecisionRule) -> Routed:
+    accepted = not reasons
     if reasons:
-        reasons += missing_votes(own, evidence, len(rule.annotators))
-    return Routed(item_id, consensus, not reasons, tuple(reasons))
-
-
-def why_review(consensus: Consensus, rule: DecisionRule) -> list[str]:
-    """Return why an item is not accepted; empty where it is."""
-    reasons = []
-    if consensus.votes < rule.min_votes:
-        reasons.append(f"too few votes: {consensus.votes} of {rule.min_votes} needed")
-    if consensus.tied:
-        units = ", ".join(unit_name(unit) for unit in consensus.tied if unit)
-        reasons.append(f"tie: {units}" if units else "tie")
-    elif consensus.agreement is not None and consensus.agreement < rule.min_agreement:
-        reasons.append(f"low agreement: {consensus.agreement:.3g} below {rule.min_agreement:.3g}")
-    return reasons
-
-
-def unit_name(unit: str) -> str:
-    """Name a unit for people: of a span its text and label, of a relation its three parts."""
-    if not unit.startswith("["):
-        return unit
-    parts = json.loads(unit)
-    return f"{parts[3]!r} {parts[2]}" if len(parts) == 4 else " ".join(parts)
-
-
-def not_allowed(consensus: Consensus, task: Task) -> list[str]:
-    """Say why the guideline forbids a consensus, though it may allow each vote: too many labels."""
-    if consensus.label is not None:
-        try:
-            task.match(consensus.label)
-        except OffListError as error:
-            return [f"not allowed: {error}"]
-    return []
-
-
-def ungrounded(own: Sequence[Annotation], evidence: Evidence) -> list[str]:
-    """Say what annotators named that the item lacks: it is in no label, but it may be meant."""
-    return [
-        f"not in the item: {evidence.names[a.annotator]} named {one['text']!r} ({one['why']})"
-        for a in own
-        for one in a.extras.get("ungrounded", ())
-    ]
+        reasons += missing_votes(one.own, evidence, len(rule.annotators))
+    return Routed(one.item_id, one.consensus, accepted, tuple(reasons))
 
 
 def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) -> list[str]:

@@ -12,10 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prelabel.prompts import named
-
 if TYPE_CHECKING:
-    from prelabel.api import Imported, Routes
+    from prelabel.api import Imported
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
     from prelabel.models import EmbeddedModel
@@ -170,45 +168,6 @@ def _labeled_first(kind: str) -> tuple[bool, str]:
     return kind != "labeled", kind
 
 
-def routes(found: Routes, show: int, *, json: bool) -> None:
-    """Print what was accepted, and the review queue."""
-    if json:
-        as_json(
-            {
-                "rule": found.rule.hash,
-                "items": {
-                    r.item_id: {
-                        "accepted": r.accepted,
-                        "label": r.consensus.label,
-                        "agreement": r.consensus.agreement,
-                        "votes": r.consensus.votes,
-                        "reasons": list(r.reasons),
-                    }
-                    for r in found.items.values()
-                },
-            }
-        )
-        return
-    out.print(
-        f"{len(found.accepted)} of {len(found.items)} items accepted, {len(found.queue)} to review "
-        f"(rule {found.rule.hash}: agreement {found.rule.min_agreement:.2f} or more, "
-        f"{found.rule.min_votes} votes or more; no promise about errors)",
-        soft_wrap=True,
-    )
-    path = found.evidence.task.name == "hierarchical"
-    rows = [
-        (
-            r.item_id,
-            "-" if r.consensus.label is None else named(r.consensus.label, path=path),
-            "; ".join(r.reasons),
-        )
-        for r in found.queue[:show]
-    ]
-    if rows:
-        table(["to review", "consensus", "reasons"], rows)
-    notes([*found.evidence.notes, *found.rule.notes])
-
-
 def models(catalogue: Sequence[EmbeddedModel], *, json: bool) -> None:
     """Print the models that can be fetched."""
     from prelabel.models import stored_at
@@ -250,12 +209,12 @@ def cache(kept: ResponseCache, *, json: bool) -> None:
 
 def demo(result: DemoResult) -> None:
     """Print what the demo found, plainly."""
-    from prelabel import screen_agreement, screen_scores
+    from prelabel import screen_agreement, screen_deciding, screen_scores
     from prelabel.demo import verdict
 
     screen_scores.score(result.scores, details=False, json=False)
     screen_agreement.agreement(result.agreement, json=False)
-    routes(result.routes, 5, json=False)
+    screen_deciding.routes(result.routes, 5, json=False)
     out.rule()
     for text in verdict(result):
         out.print(escape(text), soft_wrap=True)

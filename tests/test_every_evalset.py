@@ -66,5 +66,5 @@ def test_the_whole_way_with_recorded_labels(project: Project, tmp_path: Path) ->
     assert len(json.loads((tmp_path / "tasks.json").read_text())) == len(project.gold)
     page = report(project, tmp_path / "report.html").read_text()
     assert routes.queue[0].item_id in page
-    rule = api.fit(project)
+    rule = api.fit(project).path
     assert api.route(project, rule=rule).items == routes.items

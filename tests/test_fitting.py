@@ -41,7 +41,7 @@ def test_with_gold_enough_the_aggregator_is_chosen_on_it(tmp_path):
     assert [routes.items[f"i{n}"].consensus.label for n in range(ITEMS)] == [
         truth(n) for n in range(ITEMS)
     ]
-    path = api.fit(project)
+    path = api.fit(project).path
     assert load_rule(path) == routes.rule
     assert api.route(project, rule=path).items == routes.items
 

@@ -301,7 +301,7 @@ def test_a_rules_label_hangs_on_its_own_annotators(tmp_path: Path) -> None:
     table = tmp_path / "said.jsonl"
     table.write_text(json.dumps({"id": "i0", "x": "paris", "y": "paris"}) + "\n")
     import_annotations(project, table)
-    rule = fit(project, to=tmp_path / "rule.json")
+    rule = fit(project, to=tmp_path / "rule.json").path
     others = {"id": "i0", "u": "PARIS", "v": "PARIS", "w": "PARIS"}
     table.write_text(json.dumps(others) + "\n")
     import_annotations(project, table)

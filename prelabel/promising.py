@@ -1,0 +1,204 @@
+"""A rule, gold and the pool -> the same rule with a confidence and a promise about errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from prelabel.confidence import Judged, confidences, fit_confidence
+from prelabel.errors import InputError
+from prelabel.fitting import held_out
+from prelabel.known import Known, known_well
+from prelabel.promises import grouped
+from prelabel.records import content_hash
+
+if TYPE_CHECKING:
+    from prelabel.confidence import ConfidenceReport
+    from prelabel.config import DecideConfig
+    from prelabel.decide import DecisionRule
+    from prelabel.promise import Promise
+    from prelabel.records import Consensus, Gold, Item, Label
+    from prelabel.votes import Evidence
+
+LABEL = "label"
+"""Asks for a promise of each label, where it stands in place of a metadata column."""
+
+ALL = ""
+"""The group of a promise about all items together."""
+
+MOST_GROUPS = 50
+TOGETHER = 5000
+"""Items whose confidence is computed at once."""
+
+
+class Judgement(NamedTuple):
+    """One item's confidence, None where it is never accepted, and the promise's group it is in."""
+
+    one: Known
+    sure: float | None
+    group: str
+
+    @property
+    def score(self) -> float:
+        """What a promise is tested on; nan where the item is never accepted."""
+        return float("nan") if self.one.bars or self.sure is None else self.sure
+
+
+def with_promise(
+    rule: DecisionRule,
+    evidence: Evidence,
+    config: DecideConfig,
+    gold: Sequence[Gold],
+    items: Iterable[Item],
+    *,
+    test: Sequence[Gold] | None = None,
+    seed: int = 0,
+) -> tuple[DecisionRule, ConfidenceReport]:
+    """Return a rule with confidence and promise, and what the confidence is worth.
+
+    ``gold`` is what the rule may learn from. Without ``test`` the promise is tested on it, too, by
+    cross-fitting: each gold item's confidence is from a fit that did not see the item. ``test`` is
+    other gold, for a test that is exact. Raises ``InputError`` where no gold item has votes.
+    """
+    pool = {item.id: item for item in items if _labeled(evidence, rule, item.id)}
+    learn = usable(gold, evidence, rule, pool)
+    unseen = held_out(evidence, rule, learn)
+    rows = [known_well(evidence, rule, pool[g.item_id], unseen.get(g.item_id)) for g in learn]
+    judged = [
+        Judged(one.item_id, one.signals, one.text, _right(evidence, g.label, one))
+        for g, one in zip(learn, rows, strict=True)
+        if one.signals is not None and one.consensus.label is not None
+    ]
+    if not judged:
+        raise InputError(
+            "decide: promise: no gold item has votes; label gold items, or take the promise out"
+        )
+    params, report, cross_fitted = fit_confidence(judged, seed=seed)
+    rule = replace(rule, confidence=params, gold=len(judged))
+    if test is None:
+        tested = learn
+        found = [
+            Judgement(one, cross_fitted.get(one.item_id), _group(config.each, pool, one.consensus))
+            for one in rows
+        ]
+    else:
+        tested = usable(test, evidence, rule, pool)
+        found = list(judge(rule, evidence, (pool[g.item_id] for g in tested), config.each))
+    wrong = [not _right(evidence, g.label, j.one) for g, j in zip(tested, found, strict=True)]
+    promises = _promises(rule, evidence, config, found, wrong, pool)
+    return replace(
+        rule,
+        promise={
+            "kind": config.promise,
+            "each": config.each,
+            "strict": test is not None,
+            "tested_on": content_hash([[g.item_id, g.label] for g in tested]),
+            "groups": {group: promise.to_dict() for group, promise in promises.items()},
+        },
+    ), report
+
+
+def usable(
+    gold: Sequence[Gold], evidence: Evidence, rule: DecisionRule, items: Mapping[str, Item]
+) -> list[Gold]:
+    """Return the gold of labeled items that no annotator's prompt used as an example."""
+    shown = {
+        item
+        for given in evidence.items.values()
+        for a in given
+        if a.annotator in rule.annotators
+        for item in a.shown
+    }
+    return [g for g in gold if g.item_id in items and g.item_id not in shown]
+
+
+def judge(
+    rule: DecisionRule, evidence: Evidence, items: Iterable[Item], each: str | None
+) -> Iterator[Judgement]:
+    """Yield what a rule with a confidence makes of items, many computed at once."""
+    assert rule.confidence is not None
+    waiting = iter(items)
+    while some := {item.id: item for item in islice(waiting, TOGETHER)}:
+        rows = [known_well(evidence, rule, item) for item in some.values()]
+        voted = [one for one in rows if one.consensus.label is not None]
+        told = confidences(rule.confidence, [(one.signals, one.text) for one in voted])
+        sure = {one.item_id: float(p) for one, p in zip(voted, told, strict=True)}
+        for one in rows:
+            yield Judgement(one, sure.get(one.item_id), _group(each, some, one.consensus))
+
+
+def _group(each: str | None, items: Mapping[str, Item], consensus: Consensus) -> str:
+    if each is None:
+        return ALL
+    meta = items[consensus.item_id].meta
+    return written(consensus.label if each == LABEL else meta.get(each))
+
+
+def written(value: Any) -> str:
+    """Return the name of a group: a text as it is, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _promises(
+    rule: DecisionRule,
+    evidence: Evidence,
+    config: DecideConfig,
+    found: Sequence[Judgement],
+    wrong: Sequence[bool],
+    pool: Mapping[str, Item],
+) -> dict[str, Promise]:
+    """Return the promise of each group, tested on gold."""
+    own = {j.one.item_id for j in found}
+    others = [
+        j
+        for j in judge(rule, evidence, pool.values(), config.each)
+        if config.promise != "expected" or j.one.item_id not in own
+    ]
+    return grouped(
+        [j.score for j in found],
+        wrong,
+        [j.group for j in found],
+        [j.score for j in others],
+        [j.group for j in others],
+        declared=_declared(config.each, evidence, pool),
+        target=config.target,
+        delta=config.delta,
+        kind=config.promise or "selective",
+    )
+
+
+def _declared(each: str | None, evidence: Evidence, pool: Mapping[str, Item]) -> list[str]:
+    """Return the groups that there are to be promises for, known without looking at gold."""
+    if each is None:
+        return [ALL]
+    if each == LABEL:
+        values = None if evidence.task.name == "multi-label" else evidence.task.values()
+        if values is None:
+            raise InputError(
+                f"decide: each: label is for single declared labels, and the task is "
+                f"{evidence.task.name}; leave it out, or name a metadata column"
+            )
+        return [written(value) for value in values]
+    columns = sorted({name for item in pool.values() for name in item.meta})
+    if each not in columns:
+        known = ", ".join(columns) or "none"
+        raise InputError(f"decide: each: no metadata column {each!r}; there are: {known}")
+    groups = sorted({written(item.meta.get(each)) for item in pool.values()})
+    if len(groups) > MOST_GROUPS:
+        raise InputError(
+            f"decide: each: {each} has {len(groups)} values; a promise for each wants "
+            f"{MOST_GROUPS} at most"
+        )
+    return groups
+
+
+def _labeled(evidence: Evidence, rule: DecisionRule, item_id: str) -> bool:
+    return any(a.annotator in rule.annotators for a in evidence.items.get(item_id, ()))
+
+
+def _right(evidence: Evidence, gold: Label, one: Known) -> bool:
+    label = one.consensus.label
+    return label is not None and evidence.task.right(gold, label)
