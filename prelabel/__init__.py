@@ -24,8 +24,11 @@ if TYPE_CHECKING:
         route,
         score,
     )
+    from prelabel.audited_errors import audit_error
     from prelabel.auditing import gold_audit
+    from prelabel.auditing_accepted import audit
     from prelabel.comparing import compare
+    from prelabel.dataset_quality import prevalence, quality
     from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
     from prelabel.gold_errors import gold_error
@@ -52,8 +55,11 @@ _HOMES = {
         "route",
         "score",
     ),
+    "audited_errors": ("audit_error",),
     "auditing": ("gold_audit",),
+    "auditing_accepted": ("audit",),
     "comparing": ("compare",),
+    "dataset_quality": ("prevalence", "quality"),
     "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
     "gold_errors": ("gold_error",),
@@ -78,6 +84,8 @@ __all__ = [
     "Routed",
     "agreement",
     "alt_test",
+    "audit",
+    "audit_error",
     "candidates",
     "ceiling",
     "choose_aggregator",
@@ -93,7 +101,9 @@ __all__ = [
     "label_async",
     "load_project",
     "plan",
+    "prevalence",
     "project_error_correlation",
+    "quality",
     "rank",
     "report",
     "route",

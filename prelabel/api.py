@@ -14,13 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from prelabel.audited_errors import stopped
 from prelabel.config import changed
 from prelabel.decide import DecisionRule, load_rule
 from prelabel.errors import InputError
 from prelabel.fitting import Fitted, fit_all
 from prelabel.ledger import Ledger
 from prelabel.records import Annotation, Item, Routed, Usage, content_hash
-from prelabel.routing import route_all
+from prelabel.routing import route_all, sent_to_review
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
 from prelabel.votes import (
@@ -258,6 +259,8 @@ def route(project: Project, annotators: Sequence[str] = (), *, rule: Path | None
     evidence = evidence_of(project, annotators)
     chosen = load_rule(rule) if rule else fitted(project, evidence).rule
     routed = route_all(evidence, chosen, project.items())
+    if why := stopped(project, chosen.hash):
+        routed = {item: sent_to_review(one, why) for item, one in routed.items()}
     return Routes(routed, chosen, evidence, project.config.decide.costs)
 
 

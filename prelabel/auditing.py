@@ -24,7 +24,7 @@ import pandas as pd
 from prelabel.errors import InputError
 from prelabel.estimate import FloatArray
 from prelabel.human_ceiling import Labels, Similarity, equal, similarity_of
-from prelabel.records import Item, Label, content_hash
+from prelabel.records import Label, content_hash
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -259,7 +259,9 @@ def gold_audit(
     chosen = rng.sample(rest, min(wanted, len(rest)))
     order = sorted([*listed, *chosen])
     rng.shuffle(order)
-    columns, table = _blind([items[name] for name in order])
+    from prelabel.sheets import blind_rows
+
+    columns, table = blind_rows([items[name] for name in order])
     _remember(project, split, gold, listed, chosen)
     if to:
         write_rows(to, table, columns)
@@ -328,23 +330,6 @@ def likeness(task: Task) -> Similarity:
         alike = similarity_of(task)[1]
         return lambda a, b: max(alike(x, y) for x in accepted(a) for y in accepted(b))
     return similarity_of(task)[1]
-
-
-def _blind(items: Sequence[Item]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return columns and rows of a table that shows the items only, with an empty label."""
-    rows = [
-        {"id": item.id}
-        | {_column(name): text for name, text in item.fields.items()}
-        | {_column(image.name): image.source for image in item.images}
-        | {"label": None}
-        for item in items
-    ]
-    return list(dict.fromkeys(name for row in rows for name in row)), rows
-
-
-def _column(name: str) -> str:
-    # the columns that gold is read from keep their meaning
-    return f"field.{name}" if name in ("id", "label", "split", "author") else name
 
 
 def _remember(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from prelabel.cli_audit import add_audit
 from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
@@ -262,6 +263,7 @@ def candidates(
 
 add_validation(app)
 add_deciding(app)
+add_audit(app)
 
 
 @app.command()

@@ -130,6 +130,12 @@ class AnnotatorConfig(_Config):
     prompt: str = Field("full", description="full, brief, or the path of a .jinja file.")
     shots: ShotsConfig = ShotsConfig()
     rationale: bool = False
+    confidence: bool = Field(
+        False, description="Ask, after the answer, how probable it is that it is right."
+    )
+    samples: int = Field(
+        1, ge=1, description="Ask so often about each item; what most answers say is the label."
+    )
     temperature: float | None = 0.0
     top_p: float | None = None
     seed: int | None = None
@@ -162,6 +168,12 @@ class AnnotatorConfig(_Config):
         if not re.fullmatch(r"[^\s@/][^@\n]*", value):
             raise ValueError(f"{value!r} is no name; begin with a letter, and leave out @")
         return value
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.samples > 1 and (self.temperature or 0.0) <= 0:
+            raise ValueError("samples need a temperature above 0, such as 0.7")
+        return self
 
     @property
     def is_local(self) -> bool:

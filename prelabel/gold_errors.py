@@ -85,7 +85,9 @@ def gold_error(project: Project, adjudicated: Path, annotators: Sequence[str] = 
     Rows without a label are not adjudicated yet. ``annotators``, by default all, are those to be
     told apart by gold. Raises ``InputError`` for a table that is of no audit of this project.
     """
-    again = _adjudicated(project, adjudicated)
+    from prelabel.sheets import read_filled
+
+    again = {row.item: row.label for row in read_filled(project, adjudicated)}
     kept = _audit_of(project, adjudicated, again)
     gold, suspected = kept["labels"], set(kept["suspicious"])
     names = [item for item in gold if item in again]
@@ -109,15 +111,6 @@ def gold_error(project: Project, adjudicated: Path, annotators: Sequence[str] = 
     close = close_pairs(_right_of(project, annotators, whole), error)
     notes = _notes(error, strata)
     return GoldError(kept["gold"], error, suspicious, controls, changed, close, notes)
-
-
-def _adjudicated(project: Project, path: Path) -> dict[str, Label]:
-    from prelabel.config import GoldConfig
-    from prelabel.exchange.items import one_each, read_gold
-
-    items = {item.id: item for item in project.items()} if project.task.needs_item else {}
-    found = read_gold(Path(), GoldConfig(path=str(path)), project.task, items)
-    return {g.item_id: g.label for g in one_each(found)}
 
 
 def error_rate(strata: Sequence[Stratum], level: float = 0.95) -> Estimate:
@@ -205,8 +198,6 @@ def _right_of(
 
 def _audit_of(project: Project, path: Path, again: Mapping[str, Label]) -> dict[str, Any]:
     """Return the newest audit that lists all items of a table."""
-    if not again:
-        raise InputError(f"{path}: no row has a label; fill the column 'label'")
     folder = project.state / AUDITS
     kept = [json.loads(file.read_bytes()) for file in folder.glob("*.json")]
     for audit in sorted(kept, key=lambda audit: -audit["created"]):

@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from prelabel.decide import restrict
+from prelabel.signals import Signals, signals, text_of
 from prelabel.tasks import OffListError
 
 if TYPE_CHECKING:
     from prelabel.decide import DecisionRule
     from prelabel.records import Annotation, Consensus, Item
-    from prelabel.signals import Signals
     from prelabel.tasks import Task
     from prelabel.votes import Evidence
     from prelabel.weighing import Weighed
@@ -28,7 +29,7 @@ class Known(NamedTuple):
     consensus: Consensus
     own: Sequence[Annotation]
     bars: tuple[str, ...]
-    signals: Signals | None = None
+    signals: Signals = Signals({})
     text: str = ""
 
 
@@ -46,9 +47,6 @@ def known_well(
 
     ``weighed`` is its consensus by a rule that did not learn from the item, where this one did.
     """
-    from prelabel.decide import restrict
-    from prelabel.signals import signals, text_of
-
     ballot = restrict(evidence.ballot(item.id), rule.annotators)
     consensus, weights = weighed or rule.weighed(ballot, evidence.task)
     own = _own(evidence, rule, item.id)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prelabel.confidence import Judged, confidences, fit_confidence
+from prelabel.confidence import Judged, confidences, fit_confidence, unlike_gold
 from prelabel.errors import InputError
 from prelabel.fitting import held_out
 from prelabel.known import Known, known_well
@@ -16,7 +16,7 @@ from prelabel.promises import grouped
 from prelabel.records import content_hash
 
 if TYPE_CHECKING:
-    from prelabel.confidence import ConfidenceReport
+    from prelabel.confidence_report import ConfidenceReport
     from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
     from prelabel.promise import Promise
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LABEL = "label"
 """Asks for a promise of each label, where it stands in place of a metadata column."""
+
+UNLIKE = "unlike any gold item: gold says nothing of such"
 
 ALL = ""
 """The group of a promise about all items together."""
@@ -70,7 +72,7 @@ def with_promise(
     judged = [
         Judged(one.item_id, one.signals, one.text, _right(evidence, g.label, one))
         for g, one in zip(learn, rows, strict=True)
-        if one.signals is not None and one.consensus.label is not None
+        if one.consensus.label is not None
     ]
     if not judged:
         raise InputError(
@@ -124,9 +126,11 @@ def judge(
     while some := {item.id: item for item in islice(waiting, TOGETHER)}:
         rows = [known_well(evidence, rule, item) for item in some.values()]
         voted = [one for one in rows if one.consensus.label is not None]
-        told = confidences(rule.confidence, [(one.signals, one.text) for one in voted])
+        told = confidences(rule.confidence, ((one.signals, one.text) for one in voted))
         sure = {one.item_id: float(p) for one, p in zip(voted, told, strict=True)}
         for one in rows:
+            if unlike_gold(rule.confidence, one.text):
+                one = one._replace(bars=(*one.bars, UNLIKE))  # noqa: PLW2901
             yield Judgement(one, sure.get(one.item_id), _group(each, some, one.consensus))
 
 

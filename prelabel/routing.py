@@ -72,6 +72,11 @@ def _routed(one: Known, reasons: list[str], evidence: Evidence, rule: DecisionRu
     return Routed(one.item_id, one.consensus, accepted, tuple(reasons))
 
 
+def sent_to_review(routed: Routed, why: str) -> Routed:
+    """Return an item's route once audits have stopped the rule: nothing is accepted any more."""
+    return replace(routed, accepted=False, reasons=(f"stopped: {why}", *routed.reasons))
+
+
 def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) -> list[str]:
     """Say why votes are missing: an outage is not a doubt about the item."""
     reasons = []

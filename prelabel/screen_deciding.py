@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from prelabel.prompts import named
 from prelabel.screen import as_json, notes, out, table
+from prelabel.screen_scores import short
 
 if TYPE_CHECKING:
     from prelabel.api import FittedRule, Routes
+    from prelabel.confidence_report import ConfidenceReport
     from prelabel.decide import DecisionRule
     from prelabel.records import Routed
 
@@ -36,15 +38,29 @@ def fitted(found: FittedRule, *, json: bool) -> None:
     learned = f", learned on {rule.gold} gold items" if rule.learned and rule.gold else ""
     out.print(f"labels by [bold]{rule.aggregate}[/]{learned}; rule {rule.hash}", soft_wrap=True)
     if found.confidence is not None:
-        confidence(found.confidence.to_dict())
+        confidence(found.confidence)
     promised(rule)
     notes([*(found.choice.notes if found.choice else ()), *rule.notes])
     out.print(str(found.path), soft_wrap=True)
 
 
-def confidence(report: Mapping[str, Any]) -> None:
+def confidence(report: ConfidenceReport) -> None:
     """Print what each kind of signal adds to the votes alone."""
-    del report
+    rows = [
+        (
+            one.name,
+            "yes" if one.used else "no",
+            short(one.auroc),
+            "" if one is report.alone else short(one.auroc_change),
+            short(one.log_loss),
+            "" if one is report.alone else short(one.log_loss_change),
+        )
+        for one in (report.alone, *report.groups, report.together)
+    ]
+    columns = ["confidence from", "used", "AUROC", "change", "log-loss", "change"]
+    title = f"{report.method}: on {report.items} gold items, {report.wrong} of them wrong"
+    table(columns, rows, title)
+    notes(report.notes)
 
 
 def promised(rule: DecisionRule) -> None:

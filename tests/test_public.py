@@ -55,11 +55,11 @@ def test_one_seam_to_each_outside() -> None:
         name: {p.stem for p in SOURCES if name in imports_of(p)}
         for name in ("litellm", "instructor", "typer", "rich", "xllamacpp", "diskcache")
     }
+    assert all(stem.startswith("cli") for stem in importers.pop("typer"))
+    assert all(stem.startswith(("screen", "watch")) for stem in importers.pop("rich"))
     assert importers == {
         "litellm": {"provider"},
         "instructor": {"llm"},
-        "typer": {"cli", "cli_guideline", "cli_models", "cli_options", "cli_validation"},
-        "rich": {"screen", "screen_agreement", "screen_scores", "screen_validation", "watch"},
         "xllamacpp": {"local"},
         "diskcache": {"cache"},
     }
