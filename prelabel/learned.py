@@ -41,6 +41,10 @@ CANDIDATE_STRENGTH = 1.0
 """The inverse penalty C of the logistic over candidates."""
 
 
+MOST_CELLS = 1000
+"""The most coefficients that are fitted by Newton's method: it keeps their square in memory."""
+
+
 def fit_naive_bayes(
     polls: Sequence[Poll], truths: Sequence[Value], values: Sequence[Value] | None
 ) -> Params:
@@ -277,7 +281,10 @@ def _logistic(
     from sklearn.linear_model import LogisticRegression
 
     table, n = np.unique(np.column_stack([target, rows]), axis=0, return_counts=True)
-    model = LogisticRegression(C=strength, max_iter=10_000, tol=1e-8)
+    classes = len(np.unique(target))
+    cells = (rows.shape[1] + 1) * (1 if classes == 2 else classes)
+    solver = "newton-cholesky" if cells <= MOST_CELLS else "lbfgs"  # which is slower, but lean
+    model = LogisticRegression(C=strength, max_iter=10_000, tol=1e-8, solver=solver)
     model.fit(table[:, 1:], table[:, 0], sample_weight=n)
     return model.coef_, model.intercept_
 
