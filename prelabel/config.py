@@ -79,6 +79,19 @@ class GoldConfig(_Config):
     lure: str | None = Field(
         None, description="The column with the label that an attack in the item's text wants."
     )
+    chance: str | None = Field(
+        None, description="The column with each item's chance to have become gold, if these differ."
+    )
+    cluster: str | None = Field(
+        None,
+        description="The column with what was drawn where that was not items: such as documents, "
+        "all of whose items are gold.",
+    )
+    drawn: str | None = Field(
+        "drawn",
+        description="The column saying how an item became gold: empty or `random`; gold drawn "
+        "otherwise (`review`, `active`, …) is scored on, but no promise is tested on it.",
+    )
 
 
 class ShotsConfig(_Config):

@@ -8,12 +8,15 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from prelabel.confidence import Judged, confidences, fit_confidence, unlike_gold
 from prelabel.errors import InputError
 from prelabel.fitting import held_out
 from prelabel.known import Known, known_well
 from prelabel.promises import grouped
 from prelabel.records import content_hash
+from prelabel.weighted_promises import Independent, independent_gold
 
 if TYPE_CHECKING:
     from prelabel.confidence_report import ConfidenceReport
@@ -89,15 +92,14 @@ def with_promise(
     else:
         tested = usable(test, evidence, rule, pool)
         found = list(judge(rule, evidence, (pool[g.item_id] for g in tested), config.each))
-    wrong = [not _right(evidence, g.label, j.one) for g, j in zip(tested, found, strict=True)]
-    promises = _promises(rule, evidence, config, found, wrong, pool)
+    promises = _promises(rule, evidence, config, list(zip(tested, found, strict=True)), pool)
     return replace(
         rule,
         promise={
             "kind": config.promise,
             "each": config.each,
             "strict": test is not None,
-            "tested_on": content_hash([[g.item_id, g.label] for g in tested]),
+            "tested_on": content_hash([[g.item_id, g.label] for g in tested if not g.drawn]),
             "groups": {group: promise.to_dict() for group, promise in promises.items()},
         },
     ), report
@@ -150,21 +152,41 @@ def _promises(
     rule: DecisionRule,
     evidence: Evidence,
     config: DecideConfig,
-    found: Sequence[Judgement],
-    wrong: Sequence[bool],
+    tested: Sequence[tuple[Gold, Judgement]],
     pool: Mapping[str, Item],
 ) -> dict[str, Promise]:
-    """Return the promise of each group, tested on gold."""
-    own = {j.one.item_id for j in found}
+    """Return the promise of each group, tested on gold that was drawn at random."""
+    own = {g.item_id for g, _ in tested}
     others = [
         j
         for j in judge(rule, evidence, pool.values(), config.each)
         if config.promise != "expected" or j.one.item_id not in own
     ]
-    return grouped(
-        [j.score for j in found],
+    drawn = [(g, j) for g, j in tested if not g.drawn]
+    if not drawn:
+        how = ", ".join(sorted({g.drawn for g, _ in tested}))
+        raise InputError(
+            f"decide: promise: all gold was drawn by {how}; a promise needs items drawn at random"
+        )
+    notes = []
+    if left := len(tested) - len(drawn):
+        notes.append(f"{left} gold items were not drawn at random: nothing is tested on them")
+    scores = np.array([j.score for _, j in drawn])
+    wrong = np.array([not _right(evidence, g.label, j.one) for g, j in drawn])
+    groups = [j.group for _, j in drawn]
+    if any(g.chance or g.cluster for g, _ in drawn):
+        if config.each is not None:
+            raise InputError(
+                "decide: each: gold with chances or clusters makes one promise about all items; "
+                "leave each out"
+            )
+        scores, wrong, note = _as_if_at_random(scores, wrong, [g for g, _ in drawn])
+        groups = [ALL] * len(scores)
+        notes.append(note)
+    found = grouped(
+        scores,
         wrong,
-        [j.group for j in found],
+        groups,
         [j.score for j in others],
         [j.group for j in others],
         declared=_declared(config.each, evidence, pool),
@@ -172,6 +194,17 @@ def _promises(
         delta=config.delta,
         kind=config.promise or "selective",
     )
+    return {group: promise.noted(*notes) for group, promise in found.items()}
+
+
+def _as_if_at_random(scores: Any, wrong: Any, gold: Sequence[Gold]) -> Independent:
+    """Return the gold items to keep so that they are as good as drawn item by item at random."""
+    if any(g.chance for g in gold) and any(g.cluster for g in gold):
+        raise InputError("decide: promise: gold has chances and clusters; a promise takes just one")
+    if any(g.cluster for g in gold):
+        clusters = [g.cluster or f"\0{g.item_id}" for g in gold]
+        return independent_gold(scores, wrong, clusters=clusters)
+    return independent_gold(scores, wrong, weights=[1 / (g.chance or 1.0) for g in gold])
 
 
 def _declared(each: str | None, evidence: Evidence, pool: Mapping[str, Item]) -> list[str]:

@@ -86,6 +86,9 @@ class Gold:
     """An expert-made label for validation; never made by an LLM.
 
     ``lure`` is the label that an attack in the item's text wants; None where there is none.
+    ``chance`` is proportional to how likely the item was to become gold, None where all were alike;
+    ``cluster`` is what was drawn in place of items, such as its document; ``drawn`` says how it was
+    chosen where that was not at random.
     """
 
     item_id: str
@@ -93,6 +96,9 @@ class Gold:
     split: str = ""
     author: str = ""
     lure: Label = None
+    chance: float | None = None
+    cluster: str = ""
+    drawn: str = ""
 
 
 @dataclass(frozen=True, slots=True)

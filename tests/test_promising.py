@@ -244,3 +244,50 @@ def test_fit_and_route_on_screen(tmp_path):
     assert spent["left_wrong_expected"] > 0
     shown = run(app, ["route", *where, "--rule", rule, "--reviews", "7"]).output
     assert "7 reviews are spent best on these" in shown
+
+
+def test_gold_from_a_review_queue_is_no_random_draw(tmp_path):
+    project, _ = camp(tmp_path, drawn=lambda n: "review" if n % 2 else "random")
+    promise = api.fit(project, promise="dataset", target=0.1).rule.promises[""]
+    assert 100 < promise.gold < 200
+    assert any("were not drawn at random: nothing is tested on them" in n for n in promise.notes)
+
+
+def test_gold_that_is_all_from_a_review_queue_promises_nothing(tmp_path):
+    project, _ = camp(tmp_path, items=80, gold=60, drawn=lambda _: "review")
+    with pytest.raises(InputError, match="all gold was drawn by review; a promise needs items"):
+        api.fit(project, promise="dataset")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("chance", lambda n: 0.2 if n % 2 else 0.4, "kept"),
+        ("cluster", lambda n: f"d{n // 4}", "one"),
+    ],
+)
+def test_gold_with_chances_or_clusters_is_thinned_to_a_random_draw(tmp_path, column, value, said):
+    project, _ = camp(tmp_path, **{column: value})
+    from prelabel.project import load_project
+
+    config = (tmp_path / "prelabel.yaml").read_text()
+    (tmp_path / "prelabel.yaml").write_text(
+        config.replace("id: key", f"id: key, {column}: {column}")
+    )
+    project = load_project(tmp_path)
+    promise = api.fit(project, promise="dataset", target=0.15).rule.promises[""]
+    assert 50 < promise.gold < 290
+    assert any(said in note for note in promise.notes)
+    with pytest.raises(InputError, match="decide: each: gold with chances or clusters"):
+        api.fit(project, promise="dataset", each="label")
+
+
+def test_a_chance_must_be_a_number_above_0(tmp_path):
+    camp(tmp_path, items=30, gold=20, chance=lambda n: n)
+    from prelabel.project import load_project
+
+    config = (tmp_path / "prelabel.yaml").read_text()
+    (tmp_path / "prelabel.yaml").write_text(config.replace("id: key", "id: key, chance: chance"))
+    (tmp_path / "gold.jsonl").write_text(json.dumps({"key": "i0", "label": "a", "chance": "-"}))
+    with pytest.raises(InputError, match=r"gold\.jsonl:1: chance '-' is no number above 0"):
+        api.fit(load_project(tmp_path), promise="dataset")

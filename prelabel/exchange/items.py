@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +136,7 @@ def read_gold(
     path = folder / config.path
     chosen = [  # a column that the user named must be there
         str(getattr(config, name))
-        for name in ("split", "author", "lure")
+        for name in ("split", "author", "lure", "chance", "cluster", "drawn")
         if name in config.model_fields_set and getattr(config, name)
     ]
     read = partial(gold_cell, config=config, free_text=task.name == "text")
@@ -152,13 +154,41 @@ def read_gold(
                 f"{where}: item {identifier!r} has gold already (line {first}); keep one label"
             )
         item = (items or {}).get(identifier)
+        one = Gold(
+            identifier,
+            raw,
+            optional(row, config.split),
+            author,
+            chance=_chance(where, row, config),
+            cluster=optional(row, config.cluster),
+            drawn=_drawn(row, config),
+        )
         if task.needs_item and item is None:  # scores nobody, and is said to: kept as it stands
-            found.append(Gold(identifier, raw, optional(row, config.split), author))
+            found.append(one)
             continue
         label = label_of(f"{where}: gold label", raw, task, item)
         wanted = read(row.cells.get(config.lure)) if config.lure else None
         lure = None if wanted is None else label_of(f"{where}: lure", wanted, task, item)
-        found.append(Gold(identifier, label, optional(row, config.split), author, lure))
+        found.append(replace(one, label=label, lure=lure))
+    return found
+
+
+def _drawn(row: Row, config: GoldConfig) -> str:
+    """Return how an item became gold, empty for at random."""
+    found = optional(row, config.drawn).casefold()
+    return "" if found == "random" else found
+
+
+def _chance(where: str, row: Row, config: GoldConfig) -> float | None:
+    if config.chance is None:
+        return None
+    text = optional(row, config.chance)
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < inf:
+        raise InputError(f"{where}: chance {text!r} is no number above 0; write the item's chance")
     return found
 
 
