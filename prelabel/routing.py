@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from prelabel.decide import DecisionRule, check_rule
 from prelabel.errors import InputError
-from prelabel.known import Known, known
+from prelabel.known import Known, known, unit_name
 from prelabel.records import Annotation, Routed
 
 if TYPE_CHECKING:
-    from prelabel.records import Item
+    from prelabel.records import Consensus, Item
     from prelabel.votes import Evidence
+
+MOST_NAMED = 5
+"""Units that a reason names."""
 
 
 def route_all(
@@ -40,8 +43,17 @@ def route_one(evidence: Evidence, rule: DecisionRule, item_id: str) -> Routed:
     reasons = [*one.bars]
     share = one.consensus.agreement
     if share is not None and share < rule.min_agreement and not one.consensus.tied:
-        reasons.append(f"low agreement: {share:.3g} below {rule.min_agreement:.3g}")
+        low = doubtful(one.consensus, rule.min_agreement) or f"{share:.3g}"
+        reasons.append(f"low agreement: {low} below {rule.min_agreement:.3g}")
     return _routed(one, reasons, evidence, rule)
+
+
+def doubtful(consensus: Consensus, least: float) -> str:
+    """Name the fields, spans or labels that too few agree on; empty of a label that is one unit."""
+    few = [(unit_name(unit), share) for unit, share in consensus.shares.items() if share < least]
+    shown = [f"{name} {share:.3g}" for name, share in few[:MOST_NAMED] if name]
+    more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
+    return ", ".join(shown) + more
 
 
 def _by_confidence(
@@ -78,7 +90,7 @@ def sent_to_review(routed: Routed, why: str) -> Routed:
 
 
 def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) -> list[str]:
-    """Say why votes are missing: an outage is not a doubt about the item."""
+    """Say why votes are missing, or of parts: an outage is not a doubt about the item."""
     reasons = []
     for a in own:
         name = evidence.names[a.annotator]
@@ -86,6 +98,8 @@ def missing_votes(own: Sequence[Annotation], evidence: Evidence, wanted: int) ->
             reasons.append(f"abstained: {name}")
         elif a.outcome == "failed":
             reasons.append(f"failed: {name} ({a.failure})")
+        elif a.extras.get("parts", 1) > 1:
+            reasons.append(f"long: {name} labeled it in {a.extras['parts']} parts")
     if len(own) < wanted:
         reasons.append(f"not labeled yet by {wanted - len(own)} of {wanted} annotators")
     return reasons

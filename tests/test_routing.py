@@ -119,3 +119,26 @@ def test_a_foreign_rule_routes_nothing(facts):
     rule = fit_rule(facts.evidence(), DecideConfig())
     with pytest.raises(RuleMismatchError):
         route_all(facts.evidence("x"), rule)
+
+
+def test_low_agreement_names_the_fields_it_is_about(tmp_path):
+    fields = [{"name": n, "definition": n} for n in ("town", "price", "day")]
+    facts = Facts(tmp_path, "extraction", labels=[], fields=fields)
+    facts.say("i0", "x", {"town": "Ulm", "price": "3", "day": "Monday"})
+    facts.say("i0", "y", {"town": "Ulm", "price": "4", "day": "Friday"})
+    facts.say("i0", "z", {"town": "Ulm", "price": "3", "day": "Sunday"})
+    evidence = facts.evidence()
+    found = route_one(evidence, fit_rule(evidence, DecideConfig(min_agreement=0.9)), "i0")
+    assert found.reasons == ("tie: day",)
+    facts.say("i0", "w", {"town": "Ulm", "price": "3", "day": "Sunday"})
+    evidence = facts.evidence()
+    found = route_one(evidence, fit_rule(evidence, DecideConfig(min_agreement=0.9)), "i0")
+    assert found.reasons == ("low agreement: price 0.75, day 0.5 below 0.9",)
+
+
+def test_that_an_item_was_labeled_in_parts_is_said_where_it_is_reviewed(facts):
+    facts.say("i0", "x", "a", extras={"parts": 3})
+    facts.say("i0", "y", "b")
+    evidence = facts.evidence()
+    found = route_one(evidence, fit_rule(evidence, DecideConfig()), "i0")
+    assert found.reasons == ("tie", "long: x labeled it in 3 parts")
