@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prelabel.audited_errors import audit_error
     from prelabel.auditing import gold_audit
     from prelabel.auditing_accepted import audit
+    from prelabel.calibrating import calibration
     from prelabel.comparing import compare
     from prelabel.dataset_quality import prevalence, quality
     from prelabel.error_correlation import project_error_correlation
@@ -58,6 +59,7 @@ _HOMES = {
     "audited_errors": ("audit_error",),
     "auditing": ("gold_audit",),
     "auditing_accepted": ("audit",),
+    "calibrating": ("calibration",),
     "comparing": ("compare",),
     "dataset_quality": ("prevalence", "quality"),
     "error_correlation": ("project_error_correlation",),
@@ -86,6 +88,7 @@ __all__ = [
     "alt_test",
     "audit",
     "audit_error",
+    "calibration",
     "candidates",
     "ceiling",
     "choose_aggregator",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from prelabel.cli_audit import add_audit
+from prelabel.cli_calibration import add_calibration
 from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
@@ -145,6 +146,14 @@ def import_(
     ignore: Annotated[str, typer.Option(help="Wide: columns that are not annotators.")] = "",
     annotator: Annotated[str, typer.Option(help="Long: the annotator's column.")] = "annotator",
     label: Annotated[str, typer.Option(help="Long: the label's column.")] = "label",
+    confidence: Annotated[
+        str | None,
+        typer.Option(
+            help="The column with the annotator's own confidence: numbers from 0 to 1, or percent "
+            "where any of them is above 1 or written with %. Wide, with several annotators: {} "
+            "stands for the annotator's column, as in '{}_confidence'."
+        ),
+    ] = None,
     missing: Annotated[str, typer.Option(help="Marks of cells without annotation, by comma.")] = "",
     unusable: Annotated[str, typer.Option(help="Marks of failed annotations, by comma.")] = "",
     abstained: Annotated[str, typer.Option(help="Marks of abstentions, by comma.")] = "",
@@ -158,6 +167,8 @@ def import_(
     """Import annotations that other systems or people made.
 
     Example: prelabel import labels.csv --item uuid --columns gpt_4,zephyr --unusable "?"
+
+    Example: prelabel import said.csv --columns gpt --confidence gpt_confidence
     """
     from prelabel import api, screen
     from prelabel.project import load_project
@@ -172,6 +183,7 @@ def import_(
         ignore=parts(ignore),
         annotator=annotator,
         label=label,
+        confidence=confidence,
         missing=["", *parts(missing)],
         unusable=parts(unusable),
         abstained=parts(abstained),
@@ -264,6 +276,7 @@ def candidates(
 add_validation(app)
 add_deciding(app)
 add_audit(app)
+add_calibration(app)
 
 
 @app.command()
