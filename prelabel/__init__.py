@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prelabel.audited_errors import audit_error
     from prelabel.auditing import gold_audit
     from prelabel.auditing_accepted import audit
+    from prelabel.behind_scores import score_details
     from prelabel.calibrating import calibration
     from prelabel.comparing import compare
     from prelabel.dataset_quality import prevalence, quality
@@ -59,6 +60,7 @@ _HOMES = {
     "audited_errors": ("audit_error",),
     "auditing": ("gold_audit",),
     "auditing_accepted": ("audit",),
+    "behind_scores": ("score_details",),
     "calibrating": ("calibration",),
     "comparing": ("compare",),
     "dataset_quality": ("prevalence", "quality"),
@@ -111,6 +113,7 @@ __all__ = [
     "report",
     "route",
     "score",
+    "score_details",
 ]
 
 

@@ -13,6 +13,7 @@ from prelabel.decide import DecisionRule
 from prelabel.estimate import wilson
 from prelabel.fitting import fit_rule, held_out
 from prelabel.scoring import Score, score, score_labels, shown_items
+from prelabel.shift import shift_notes
 from prelabel.votes import Evidence, gold_table, missing_gold, outcome_table
 
 if TYPE_CHECKING:
@@ -67,11 +68,14 @@ def score_all(
     consensus is scored as an aggregator gives it that did not learn from the item.
     """
     learn = gold if learn is None else learn
-    rule = fit_rule(evidence, config, gold=learn)
+    rule = fit_rule(evidence, config.model_copy(update={"promise": None}), gold=learn)
+    labels, outcomes = evidence.labels(), outcome_table(evidence)
     raw = [
         with_position_bias(one, evidence)
-        for one in _scores(evidence, evidence.labels(), outcome_table(evidence), gold, seed)
+        for one in _scores(evidence, labels, outcomes, gold, seed)
     ]
+    shown = {evidence.names[key]: items for key, items in evidence.shown().items()}
+    shift = shift_notes(labels, {g.item_id: g.label for g in gold}, shown, evidence.task, seed)
     corrected: list[Score] = []
     if bias := rule.params.get("bias"):
         for identifier, name in evidence.names.items():
@@ -88,7 +92,7 @@ def score_all(
         together[0] if together else None,
         len(gold),
         used.pop() or None if len(used) == 1 else None,
-        (*evidence.notes, *rule.notes, *missing_gold(evidence, gold)),
+        (*evidence.notes, *rule.notes, *missing_gold(evidence, gold), *shift),
         evidence.task.name,
     )
 

@@ -13,6 +13,7 @@ from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
+from prelabel.cli_score import add_score
 from prelabel.cli_validation import add_validation
 
 app = typer.Typer(
@@ -195,23 +196,7 @@ def import_(
         raise typer.Exit(1)
 
 
-@app.command()
-def score(
-    project: Folder = HERE,
-    annotator: Names = None,
-    split: Annotated[str | None, typer.Option(help="Part of the gold; default: test.")] = None,
-    details: Annotated[bool, typer.Option(help="Labels, confusion and wrong items, too.")] = False,
-    json: Json = False,
-) -> None:
-    """Score annotators and their consensus against gold.
-
-    Example: prelabel score --details
-    """
-    from prelabel import api, screen_scores
-    from prelabel.project import load_project
-
-    report = api.score(load_project(project), annotator or (), split=split)
-    screen_scores.score(report, details=details, json=json)
+add_score(app)
 
 
 @app.command()

@@ -54,7 +54,7 @@ def fisher_midp(k: ArrayLike, n: ArrayLike, other_k: ArrayLike, other_n: ArrayLi
     times the smaller side. 1 where one of the two has no items.
     """
     k, n, other_k, other_n = (np.asarray(x) for x in (k, n, other_k, other_n))
-    drawn = hypergeom(n + other_n, k + other_k, n)
-    half = drawn.pmf(k) / 2
-    smaller = np.minimum(drawn.cdf(k) - half, drawn.sf(k - 1) - half)
+    drawn = (n + other_n, k + other_k, n)
+    half = hypergeom.pmf(k, *drawn) / 2
+    smaller = np.minimum(hypergeom.cdf(k, *drawn), hypergeom.sf(k - 1, *drawn)) - half
     return np.minimum(2 * np.maximum(smaller, 0), 1.0)[()]
