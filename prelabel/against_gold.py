@@ -71,8 +71,7 @@ def score_all(
     rule = fit_rule(evidence, config.model_copy(update={"promise": None}), gold=learn)
     labels, outcomes = evidence.labels(), outcome_table(evidence)
     raw = [
-        with_position_bias(one, evidence)
-        for one in _scores(evidence, labels, outcomes, gold, seed)
+        with_position_bias(one, evidence) for one in _scores(evidence, labels, outcomes, gold, seed)
     ]
     shown = {evidence.names[key]: items for key, items in evidence.shown().items()}
     shift = shift_notes(labels, {g.item_id: g.label for g in gold}, shown, evidence.task, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +15,9 @@ from prelabel.images import need_sendable
 from prelabel.llm import LLM, Answer
 from prelabel.prompts import make_compiler, template_hash
 from prelabel.records import Annotation, FailureKind, Item, Outcome, Usage, content_hash
+from prelabel.self_consistency import Said, most_said
 from prelabel.tasks import InconsistentError, OffListError, Reading, Task
+from prelabel.tasks.answers import CONFIDENCE, with_confidence
 
 if TYPE_CHECKING:
     from prelabel.budget import Budget
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 NOT_THE_ANSWER = {"api_key", "concurrency", "threads", "context", "price", "reasks", "name"}
 """Settings that do not change what an annotator answers."""
 
+ADDED = ("confidence", "samples")
+"""Settings that came later: at their default an annotator is who it was without them."""
+
+UNANSWERED = ("outage", "rate_limited", "timeout", "budget", "bad_request", "too_long")
+"""Failures without an answer: they say nothing of what the annotator thinks of an item."""
 
 SECRET = re.compile(r"(key|token|secret|password|authorization|cookie)$", re.IGNORECASE)
 
@@ -43,6 +51,8 @@ class LLMAnnotator:
         self.compiler = compiler_of(project, config)
         self.id = annotator_id(config, self.compiler)
         model = self.task.response_model(rationale=config.rationale)
+        if config.confidence:
+            model = with_confidence(model)
         self.llm = LLM(
             config,
             project.config.run,
@@ -55,7 +65,7 @@ class LLMAnnotator:
 
     async def annotate(self, item: Item) -> Annotation:
         """Label one item. Raises ``FatalModelError`` where the provider refuses every call."""
-        said = _Said()
+        said = _Heard()
         try:
             found = await self._label(item, said)
             outcome = {"outcome": "labeled", "label": found.label, "extras": found.extras}
@@ -99,11 +109,41 @@ class LLMAnnotator:
         need_sendable(prompt.images, self.llm.able["provider"])
         return prompt
 
-    async def _label(self, item: Item, said: _Said) -> Reading:
+    async def _label(self, item: Item, said: _Heard) -> Reading:
+        """Return what an item's label is: where it is asked about several times, by most answers.
+
+        An answer without a label has no vote. Where no more than half have one, the outcome is the
+        most frequent of the others. A call without an answer fails the item at once: the next run
+        goes on from the answers kept, so that no label hangs on how the provider was that day.
+        """
+        samples = self.config.samples
+        if samples == 1:
+            return await self._once(item, said, 0)
+        answers, others = list[Said](), list[_NoLabelError]()
+        for sample in range(samples):
+            own = _Heard()
+            try:
+                reading = await self._once(item, own, sample)
+                answers.append(Said(reading, "\n".join(own.rationales)))
+            except _NoLabelError as error:
+                others.append(error.told(own.detail, samples))
+            said.join(own)
+            if others and others[-1].outcome["failure"] in UNANSWERED:
+                raise others[-1]
+        if 2 * len(answers) <= samples:
+            most, _ = Counter(map(str, others)).most_common(1)[0]  # of several the first
+            chosen = next(other for other in others if str(other) == most)
+            said.detail = chosen.detail
+            raise chosen
+        found = most_said(self.task, item, answers, samples)
+        said.detail, said.rationales = "", [found.rationale] if found.rationale else []
+        return found.reading
+
+    async def _once(self, item: Item, said: _Heard, sample: int) -> Reading:
         """Return what the parts of an item say together; those that abstain have no say."""
         parts = self.parts(item)
         if len(parts) == 1:
-            return await self._part(item, said)
+            return await self._part(item, said, sample)
         if not self.task.splits:
             said.detail = (
                 f"longer than {self.config.split.characters:,} characters, and "  # type: ignore[union-attr]
@@ -114,34 +154,36 @@ class LLMAnnotator:
         found: list[tuple[Part, Reading]] = []
         for part in parts:
             try:
-                found.append((part, await self._part(part.item, said)))
+                found.append((part, await self._part(part.item, said, sample)))
             except _NoLabelError as error:
                 if error.outcome["outcome"] != "abstained":
                     raise
         if not found:
             raise _NoLabelError("abstained")
+        readings = [reading for _, reading in found]
         try:
-            merged = self.task.merge([part for part, _ in found], [reading for _, reading in found])
+            merged = self.task.merge([part for part, _ in found], readings)
         except OffListError as error:
             said.detail = str(error)
             raise _NoLabelError("failed", "off_list") from None
+        merged = with_least_confidence(merged, readings)
         return replace(merged, extras={**merged.extras, "parts": len(parts)}, distribution=None)
 
-    async def _part(self, item: Item, said: _Said) -> Reading:
+    async def _part(self, item: Item, said: _Heard, sample: int) -> Reading:
         """Return what the views of an item, or of a part of it, say together."""
         views = self.task.views(item)
         readings = []
         for number, view in enumerate(views, 1):
-            readings.append(await self._ask(view, said))
+            readings.append(await self._ask(view, said, sample))
             if len(views) > 1 and len(said.rationales) == number:
                 said.rationales[-1] = f"{number}. {said.rationales[-1]}"
         try:
-            return self.task.unite(readings)
+            return with_least_confidence(self.task.unite(readings), readings)
         except InconsistentError as error:
             said.detail = str(error)
             raise _NoLabelError("failed", "inconsistent", error.extras) from None
 
-    async def _ask(self, item: Item, said: _Said) -> Reading:
+    async def _ask(self, item: Item, said: _Heard, sample: int) -> Reading:
         """Ask once, and return what the answer says."""
         try:
             prompt = self.prompt(item)
@@ -149,19 +191,28 @@ class LLMAnnotator:
             said.detail = str(error)
             raise _NoLabelError("failed", "bad_request") from None
         read = partial(self.task.read, item=item)
-        answer = await self.llm.ask(prompt.messages, read, counted=said.counted)
+        answer = await self.llm.ask(prompt.messages, read, sample, counted=said.counted)
         said.add(answer, prompt.shown)
         if answer.failure:
             raise _NoLabelError("failed", answer.failure)
         if answer.abstained:
             raise _NoLabelError("abstained")
         found = self.task.distribution(answer.tokens) if answer.tokens else None
-        reading: Reading = answer.value
-        return replace(reading, distribution=found or None)
+        reading: Reading = replace(answer.value, distribution=found or None)
+        if answer.confidence is None:
+            return reading
+        return replace(reading, extras={**reading.extras, CONFIDENCE: answer.confidence})
+
+
+def with_least_confidence(one: Reading, readings: Sequence[Reading]) -> Reading:
+    """Return what readings say together, as sure as the least sure; of one unknown, unknown."""
+    said: list[Any] = [reading.extras.get(CONFIDENCE) for reading in readings]
+    extras = {name: x for name, x in one.extras.items() if name != CONFIDENCE}
+    return replace(one, extras=extras if None in said else {**extras, CONFIDENCE: min(said)})
 
 
 @dataclass
-class _Said:
+class _Heard:
     """What all answers about one item come to."""
 
     usage: Usage = field(default_factory=Usage)
@@ -181,6 +232,15 @@ class _Said:
         self.rationales += [answer.rationale] if answer.rationale else []
         self.shown += shown
 
+    def join(self, other: _Heard) -> None:
+        """Take in all answers about the item at another time that it was asked about."""
+        self.usage += other.usage
+        self.replayed &= other.replayed
+        self.latency += other.latency
+        self.detail = other.detail
+        self.rationales += other.rationales
+        self.shown += other.shown
+
 
 class _NoLabelError(Exception):
     """No label came of an item: it failed, or the annotator abstained."""
@@ -192,7 +252,15 @@ class _NoLabelError(Exception):
         extras: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(failure or outcome)
-        self.outcome = {"outcome": outcome, "failure": failure, "extras": extras or {}}
+        self.outcome: dict[str, Any] = {"outcome": outcome, "failure": failure}
+        self.outcome["extras"] = extras or {}
+        self.detail = ""
+
+    def told(self, detail: str, samples: int) -> _NoLabelError:
+        """Return it as what came of one of several times that the item was asked about."""
+        self.outcome["extras"] = {**self.outcome["extras"], "samples": samples}
+        self.detail = detail
+        return self
 
 
 def compiler_of(project: Project, config: AnnotatorConfig) -> Compiler:
@@ -207,6 +275,9 @@ def annotator_id(config: AnnotatorConfig, compiler: Compiler) -> str:
     Under changed settings it is another annotator, and labels anew.
     """
     settings = config.model_dump(mode="json", exclude=NOT_THE_ANSWER)
+    for name in ADDED:
+        if settings[name] == type(config).model_fields[name].default:
+            del settings[name]
     shots = compiler.selector.identity()
     parts = [settings, template_hash(compiler.template), compiler.static, shots]
     return f"{config.name}@{content_hash(parts)[:8]}"

@@ -277,23 +277,33 @@ def export(
     A table's format goes by its ending: .jsonl, .csv, .tsv or .parquet. For Label Studio the tasks
     go to ``to``, and the labeling config beside it, ending in .xml.
     """
-    from prelabel.exchange.export import export_columns, export_rows, several_units
+    from prelabel.exchange.export import (
+        export_columns,
+        export_rows,
+        said_of_itself,
+        several_units,
+    )
     from prelabel.exchange.tables import write_rows
+    from prelabel.review import decisions
 
-    routes = route(project, rule=rule)
+    routes, settled = route(project, rule=rule), decisions(project)
+    done = {item for item, one in routes.items.items() if one.accepted} | settled.keys()
     items = [
         item
         for item in project.items()
-        if only == "all" or routes.items[item.id].accepted == (only == "accepted")
+        if only == "all" or (item.id in done) == (only == "accepted")
     ]
     names = dict(routes.evidence.names)
     if format == "label-studio":
         return _export_label_studio(project, to, items, routes)
     meta = sorted({name for item in items for name in item.meta})
     provenance = {"guideline_hash": routes.evidence.guideline_hash, "rule_hash": routes.rule.hash}
-    rows = export_rows(items, routes.items, routes.evidence.items, names, provenance)
+    rows = export_rows(items, routes.items, routes.evidence.items, names, provenance, settled)
     by_unit = several_units(routes.items.values())
-    columns = export_columns(project.config.items.columns, names, meta, by_unit=by_unit)
+    of_itself = said_of_itself(routes.evidence.items, names)
+    columns = export_columns(
+        project.config.items.columns, names, meta, by_unit=by_unit, of_itself=of_itself
+    )
     return write_rows(to, rows, columns)
 
 
@@ -407,7 +417,8 @@ def _imported(project: Project, recorded: Any, item: Item, annotator: str) -> An
         label_ = project.task.match(recorded.value, item)
     except OffListError as error:
         return Annotation(**common, outcome="failed", failure="off_list", detail=str(error))
-    return Annotation(**common, outcome="labeled", label=label_)
+    own = {} if recorded.confidence is None else {"confidence": recorded.confidence}
+    return Annotation(**common, outcome="labeled", label=label_, extras=own)
 
 
 def to_json(value: Any) -> str:

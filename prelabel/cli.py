@@ -13,6 +13,7 @@ from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
+from prelabel.cli_review import add_review
 from prelabel.cli_score import add_score
 from prelabel.cli_validation import add_validation
 
@@ -260,6 +261,7 @@ def candidates(
 
 add_validation(app)
 add_deciding(app)
+add_review(app)
 add_audit(app)
 add_calibration(app)
 

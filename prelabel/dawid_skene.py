@@ -148,27 +148,32 @@ def weigh(votes: pd.DataFrame, params: Params) -> pd.DataFrame:
     ``votes`` as in `fit_dawid_skene`; items are in the order in which they first occur, and without
     any known vote nan.
     """
-    values = params["values"]
-    known = votes["annotator"].isin(params["annotators"]) & votes["value"].isin(values)
-    kept = votes if known.all() else votes[known]  # a copy takes as much memory again
-    coded = code_readings(kept, values, params["annotators"])
-    patterns = collapse(coded, len(values))
-    theta = np.array(params["confusion"]).reshape(-1, len(values), len(values))
-    scores = _scores(patterns, np.array(params["frequency"]), theta.transpose(0, 2, 1))
-    weights = np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
-    found = pd.DataFrame(weights[patterns.of], index=coded.items, columns=list(values))
-    every = _item_index(votes, units=_has_units(votes)).unique()
-    return found if len(every) == len(found) else found.reindex(every)
+    values, annotators = params["values"], params["annotators"]
+    columns = {"annotator": annotators, "value": values}
+    whole = all(set(votes[name].unique()) <= set(own) for name, own in columns.items())
+    kept = votes  # a copy takes as much memory again
+    if not whole:
+        kept = votes[votes["annotator"].isin(annotators) & votes["value"].isin(values)]
+    patterns, items = _patterns_of(kept, params)
+    found = pd.DataFrame(_weights(patterns, params), index=items, columns=list(values))
+    return found if whole else found.reindex(_item_index(votes, units=_has_units(votes)).unique())
+
+
+def _patterns_of(votes: pd.DataFrame, params: Params) -> tuple[Patterns, pd.Index[Any]]:
+    coded = code_readings(votes, params["values"], params["annotators"])
+    return collapse(coded, len(params["values"])), coded.items
 
 
 def weigh_matrix(codes: NDArray[Any], params: Params) -> FloatArray:
     """Do what `weigh` does for items x annotators of value places, -1 where there is no vote."""
+    return _weights(collapse_matrix(codes, len(params["values"])), params)
+
+
+def _weights(patterns: Patterns, params: Params) -> FloatArray:
     k = len(params["values"])
-    patterns = collapse_matrix(codes, k)
     theta = np.array(params["confusion"]).reshape(-1, k, k)
     scores = _scores(patterns, np.array(params["frequency"]), theta.transpose(0, 2, 1))
-    weights: FloatArray = np.exp(scores - logsumexp(scores, axis=1, keepdims=True))[patterns.of]
-    return weights
+    return np.asarray(np.exp(scores - logsumexp(scores, axis=1, keepdims=True))[patterns.of])
 
 
 def cautions(params: Params) -> tuple[str, ...]:
@@ -205,23 +210,23 @@ def code_readings(
     return Coded(keys, items, names)
 
 
-def _places(column: pd.Series[Any], known: Sequence[Any]) -> IntArray:
+def _places(column: pd.Series[Any], known: Sequence[Any]) -> NDArray[Any]:
     """Return the place of each cell's value among those known. Raises InputError for others."""
     codes, kinds = pd.factorize(column)
     check_declared(list(kinds), known)
     place = {value: at for at, value in enumerate(known)}
-    places = np.array([place[kind] for kind in kinds], dtype=np.int64)
-    return places[codes] if len(codes) else np.zeros(0, dtype=np.int64)
+    places = np.array([place[kind] for kind in kinds], dtype=np.min_scalar_type(len(known)))
+    return places[codes] if len(codes) else places
 
 
 def collapse(coded: Coded, labels: int, gold: IntArray | None = None) -> Patterns:
     """Collapse items that were voted on alike; ``gold`` has a value's place or -1 an item."""
-    width = len(coded.annotators) * labels
-    n = len(coded.items)
+    width, n = len(coded.annotators) * labels, len(coded.items)
     known = np.full(n, NO_GOLD) if gold is None else gold
-    votes = np.bincount(coded.keys // max(width, 1), minlength=n)
-    code = np.remainder(coded.keys, max(width, 1)).astype(np.int32)
-    first = np.cumsum(votes) - votes
+    start = np.searchsorted(coded.keys, np.arange(n + 1) * width)
+    votes, first = np.diff(start), start[:-1]
+    code = np.empty(len(coded.keys), dtype=np.min_scalar_type(width))  # no wider on the way
+    np.remainder(coded.keys, max(width, 1), out=code, casting="unsafe")
     parts, of, before = [], np.zeros(n, dtype=np.int64), 0
     for m in np.unique(votes).tolist():
         rows = np.flatnonzero(votes == m)
@@ -241,9 +246,8 @@ def collapse_matrix(codes: NDArray[Any], labels: int, gold: IntArray | None = No
     key, example = distinct(known, codes + 1, labels + 1)
     rows = codes[example].astype(np.int64)
     voted = rows >= 0
-    column = np.broadcast_to(np.arange(annotators) * labels, rows.shape) + rows
     start = np.concatenate([[0], np.cumsum(voted.sum(axis=1))])
-    entries = column[voted]
+    entries = (np.arange(annotators) * labels + rows)[voted]
     counts = csr_array(
         (np.ones(len(entries)), entries, start), shape=(len(rows), annotators * labels)
     )
@@ -281,7 +285,8 @@ def _patterns(
 ) -> Patterns:
     lengths = [np.full(len(codes), codes.shape[1]) for codes, _, _ in parts]
     start = np.concatenate([[0], *lengths]).cumsum()
-    entries = np.concatenate([np.zeros(0, np.int32), *(codes.ravel() for codes, _, _ in parts)])
+    none = np.zeros(0, dtype=np.uint8)
+    entries = np.concatenate([none, *(codes.ravel() for codes, _, _ in parts)]).astype(np.int32)
     counts = csr_array((np.ones(len(entries)), entries, start), shape=(len(start) - 1, width))
     counts.sum_duplicates()
     gold = np.concatenate([np.zeros(0, np.int64), *(known for _, known, _ in parts)])
@@ -336,14 +341,12 @@ def _fit(
 def _scores(patterns: Patterns, frequency: FloatArray, theta: FloatArray) -> FloatArray:
     """Return log(frequency x rates of the votes), patterns x true labels; theta given x true."""
     logs = np.log(np.maximum(theta, TINY)).reshape(-1, len(frequency))
-    found: FloatArray = patterns.counts @ logs + np.log(np.maximum(frequency, TINY))
-    return found
+    return np.asarray(patterns.counts @ logs + np.log(np.maximum(frequency, TINY)))
 
 
 def _shares(patterns: Patterns, annotators: int, labels: int) -> FloatArray:
     """Return each label's share of a pattern's votes: where EM starts."""
-    given: FloatArray = patterns.counts @ np.tile(np.eye(labels), (annotators, 1))
-    return _normalised(given, 1)
+    return _normalised(patterns.counts @ np.tile(np.eye(labels), (annotators, 1)), 1)
 
 
 def _normalised(counts: FloatArray, axis: int) -> FloatArray:
@@ -378,9 +381,8 @@ def _has_units(table: pd.DataFrame) -> bool:
 
 def _item_index(table: pd.DataFrame, *, units: bool) -> pd.Index[Any]:
     """Return what names an item: its id, with its unit where there are several."""
-    columns = [table["item"], table["unit"]] if units else [table["item"]]
-    names: pd.Index[Any] = pd.MultiIndex.from_arrays(columns) if units else pd.Index(columns[0])
-    return names
+    index: pd.Index[Any] = pd.Index(table["item"])
+    return pd.MultiIndex.from_arrays([index, table["unit"]]) if units else index
 
 
 def _gold_of(gold: pd.DataFrame, items: pd.Index[Any], values: Sequence[Value]) -> IntArray:

@@ -15,7 +15,7 @@ from prelabel.records import content_hash
 if TYPE_CHECKING:
     from prelabel.aggregate import Source
     from prelabel.choosing import Choice
-    from prelabel.confidence import ConfidenceReport
+    from prelabel.confidence_report import ConfidenceReport
     from prelabel.config import DecideConfig
     from prelabel.records import Gold, Item
     from prelabel.tasks import Task

@@ -23,6 +23,7 @@ from prelabel.pace import Pace, StoppedError
 from prelabel.provider import call, capabilities, endpoint_identity, upper_bound
 from prelabel.records import FailureKind, Usage
 from prelabel.tasks import AbstainedError, OffListError
+from prelabel.tasks.answers import confidence_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -51,7 +52,8 @@ class Answer:
     """What came of a question: a value, or why there is none.
 
     ``value`` is what the reader returned; ``failure`` is None where there is a value or the
-    annotator abstained. ``tokens`` are the answer's log-probabilities, empty where not given.
+    annotator abstained. ``confidence`` (0 to 1) is what the annotator said of the value, if it did.
+    ``tokens`` are the answer's log-probabilities, empty where not given.
     ``replayed`` is true where nothing was paid now.
     """
 
@@ -60,6 +62,7 @@ class Answer:
     failure: FailureKind | None = None
     detail: str = ""
     rationale: str = ""
+    confidence: float | None = None
     tokens: tuple[Mapping[str, Any], ...] = ()
     usage: Usage = field(default_factory=Usage)
     replayed: bool = True
@@ -130,10 +133,21 @@ class LLM:
         return messages, params | config.extra
 
     def key(self, messages: list[Message], sample: int) -> str:
-        """Return the cache key of a request; ``messages`` begin with the static prefix."""
+        """Return the cache key of a request; ``messages`` begin with the static prefix.
+
+        ``sample`` tells answers to the same question apart, and their seeds, if they have any.
+        """
         assert messages[: len(self.static)] == self.static
         rest = messages[len(self.static) :]
         return cache_key({"fixed": self.fixed, "messages": rest, "sample": sample})
+
+    def params_of(self, sample: int) -> dict[str, Any]:
+        """Return the parameters of a request: of several samples each has a seed of its own.
+
+        With the same one all would be the same answer.
+        """
+        own = {"seed": self.params["seed"] + sample} if "seed" in self.params else {}
+        return self.params | own
 
     async def ask(
         self, messages: list[Message], read: Read, sample: int = 0, counted: set[str] | None = None
@@ -151,7 +165,7 @@ class LLM:
         for left in range(self.config.reasks, -1, -1):
             try:
                 key = self.key(messages, sample)
-                reply, hit, waste = await self._reply(key, messages)
+                reply, hit, waste = await self._reply(key, messages, self.params_of(sample))
             except CallError as error:
                 total += error.waste
                 answer = replace(answer, failure=error.kind, detail=error.detail)
@@ -166,7 +180,9 @@ class LLM:
             messages = self._reask(messages, reply, answer.detail)
         return replace(answer, usage=total, replayed=replayed, latency=latency)
 
-    async def _reply(self, key: str, messages: list[Message]) -> tuple[Any, bool, Usage]:
+    async def _reply(
+        self, key: str, messages: list[Message], params: dict[str, Any]
+    ) -> tuple[Any, bool, Usage]:
         """Return the answer, whether it was in the cache, and what tries without one used up."""
         if (kept := self.cache.get(key)) is not None:
             return kept, True, Usage()
@@ -175,16 +191,18 @@ class LLM:
         async with lock:  # two items of the same text: one call, the other waits for its answer
             if asked and (kept := self.cache.get(key)) is not None:
                 return kept, True, Usage()
-            return await self._bought(key, messages)
+            return await self._bought(key, messages, params)
 
-    async def _bought(self, key: str, messages: list[Message]) -> tuple[Any, bool, Usage]:
+    async def _bought(
+        self, key: str, messages: list[Message], params: dict[str, Any]
+    ) -> tuple[Any, bool, Usage]:
         """Buy an answer within the budget, trying again after what may pass."""
-        bound = upper_bound(self.config, messages, self.params) or 0.0
+        bound = upper_bound(self.config, messages, params) or 0.0
         waste, wait_until = Usage(), 0.0
         for attempt in range(self.run.retries + 1):
             await self.pace.enter(wait_until)
             try:
-                reply, lost = await self._try(key, messages, bound)
+                reply, lost = await self._try(key, messages, params, bound)
             except CallError as error:
                 waste += error.waste
                 error.waste = waste
@@ -200,7 +218,9 @@ class LLM:
                 self.pace.leave()
         raise AssertionError("the last attempt returns or raises")
 
-    async def _try(self, key: str, messages: list[Message], bound: float) -> tuple[Any, float]:
+    async def _try(
+        self, key: str, messages: list[Message], params: dict[str, Any], bound: float
+    ) -> tuple[Any, float]:
         """Make one call and keep its answer; return it, and the dollars that may be lost.
 
         What the call may cost is set aside until what it did cost is counted.
@@ -216,7 +236,7 @@ class LLM:
                 raise StoppedError
             self.cache.hold(bound)
             try:
-                reply = await call(self.config, messages, self.params, self.run.timeout)
+                reply = await call(self.config, messages, params, self.run.timeout)
             except CallError as error:
                 self.cache.release(bound, lost=error.sent)
                 error.waste = Usage(calls=1, unconfirmed=bound if error.sent else 0.0)
@@ -254,7 +274,8 @@ class LLM:
             return Answer(abstained=True, rationale=rationale)
         except OffListError as error:
             return Answer(failure="off_list", detail=str(error), rationale=rationale)
-        return Answer(value=value, rationale=rationale, tokens=tokens)
+        said = confidence_of(parsed)
+        return Answer(value=value, rationale=rationale, confidence=said, tokens=tokens)
 
     def _parse(self, content: str) -> BaseModel:
         """Parse JSON; a code fence or words around one object are tolerated, nothing else."""

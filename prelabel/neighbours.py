@@ -48,9 +48,9 @@ _AT_ONCE = 2000
 
 
 class _Gold(NamedTuple):
-    """Gold texts: ``rows`` is sparse, texts x buckets, of length 1; ``rarity`` by bucket."""
+    """Gold texts: ``columns`` is sparse, buckets x texts, of length 1; ``rarity`` by bucket."""
 
-    rows: Any
+    columns: Any
     rarity: FloatArray
 
 
@@ -85,7 +85,7 @@ def similarities(params: Params, texts: Sequence[str]) -> FloatArray:
     found = np.empty((len(texts), params["texts"]))
     for start in range(0, len(texts), _AT_ONCE):
         part = [Counter(_pieces(text)) for text in texts[start : start + _AT_ONCE]]
-        found[start : start + len(part)] = (_matrix(part, gold.rarity) @ gold.rows.T).toarray()
+        found[start : start + len(part)] = (_matrix(part, gold.rarity) @ gold.columns).toarray()
     return np.clip(found, 0.0, 1.0)
 
 
@@ -169,7 +169,8 @@ def _unpacked(
     starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     data = _read(weights, "<f4").astype(np.float64)
     columns = _read(kept, "<u2").astype(np.int64)
-    return _Gold(csr_array((data, columns, starts), shape=(len(sizes), BUCKETS)), by_bucket)
+    rows = csr_array((data, columns, starts), shape=(len(sizes), BUCKETS))
+    return _Gold(rows.T.tocsr(), by_bucket)
 
 
 def _matrix(counted: Sequence[Mapping[int, int]], rarity: FloatArray) -> Any:

@@ -16,11 +16,12 @@ from prelabel.estimate import Estimate, FloatArray, Statistic, bootstrap_each, r
 from prelabel.measures import LabelScore, Measures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from prelabel.records import Value
+    from prelabel.records import Label, Value
+    from prelabel.tasks import Task
 
 FEW_OF_A_LABEL = 10
 
@@ -81,6 +82,39 @@ def coded(
             f"give one, or make its outcome abstained or failed"
         )
     return codes
+
+
+def truth_of_labels(labels: Mapping[str, Label], task: Task) -> Truth:
+    """Return gold labels by item as numbers. Raises ``InputError`` as `coded_labels` does."""
+    multi = task.name == "multi-label"
+    units = list(task.votes(next(iter(labels.values())))) if multi and labels else [""]
+    codes = coded_labels(labels, task, units, "gold")
+    values = tuple(task.values() or ())
+    return Truth(pd.Index(list(labels)), pd.Index(units), codes, values, multi)
+
+
+def coded_labels(
+    labels: Mapping[str, Label], task: Task, units: Sequence[str], what: str
+) -> IntArray:
+    """Return the value numbers of labels by item, items x units; equal labels are read once.
+
+    Raises InputError, naming ``what``, for a label with a value that is not declared.
+    """
+    place = {value: at for at, value in enumerate(task.values() or ())}
+    keys = [tuple(label) if isinstance(label, list) else label for label in labels.values()]
+    distinct = dict(zip(keys, labels.items(), strict=True))
+    rows = []
+    for item, label in distinct.values():
+        votes = task.votes(label)
+        rows.append([place.get(votes.get(unit, ""), -1) for unit in units])
+        if min(rows[-1], default=0) < 0:
+            raise InputError(
+                f"{what}: item {item!r} has the label {label!r}, which is not declared; "
+                "declare it or drop the row"
+            )
+    at = {key: number for number, key in enumerate(distinct)}
+    kind = np.fromiter(map(at.__getitem__, keys), np.int64, len(keys))
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(units))[kind]
 
 
 def measure(gold: IntArray, given: IntArray, truth: Truth, *, nothing: str, seed: int) -> Measures:

@@ -94,9 +94,11 @@ def _plan_one(
     settled = ledger.settled(one.id, one.guideline_hash, items)
     waiting = [item for item in items if item.id not in settled]
     to_call, bound, cached, split, failing = [], 0.0, 0, 0, 0
+    samples = range(one.config.samples)
     for item in waiting:
         asked = prompts_of(one, item)
-        new = [messages for messages in asked if cache.get(one.llm.key(messages, 0)) is None]
+        calls = [(one.llm.key(m, sample), m) for m in asked for sample in samples]
+        new = [messages for key, messages in calls if cache.get(key) is None]
         to_call += [without_images(messages) for messages in new]  # not megabytes of pictures
         bound += sum(upper_bound(one.config, messages, one.llm.params) or 0.0 for messages in new)
         cached += bool(asked) and not new

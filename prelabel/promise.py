@@ -23,6 +23,7 @@ Kind = Literal["selective", "dataset", "expected"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NOTHING_ACCEPTED = "nothing is accepted"
+NO_SCORES = "no item has a score"
 _LIMITS = (
     "This is said of all accepted labels together, not of each one or of a part of them, and only "
     "of items that gold was drawn from."
@@ -107,7 +108,7 @@ class Promise:
         if self.possible is not None:
             said += f" {self._possible(self.possible)}."
         if self.needed is None:
-            if self.possible is None:
+            if self.why == NO_SCORES:
                 return said
             return f"{said} More gold alone would not do, if errors stay as they were seen."
         more = max(self.needed - self.gold, 0)

@@ -6,6 +6,7 @@ binomial is exact: no normal approximation, no rounding of a rate back to a coun
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from math import ceil, inf, sqrt
 
@@ -28,6 +29,9 @@ GRID = 50
 
 MOST_WRONG_AT_START = 6
 """A start with room for more wrong items begins too far down where scores separate little."""
+
+SLACK = 0.5
+"""Standard deviations by which more gold is hoped for at the start than is needed there."""
 
 
 def need(wrong: int, target: float, delta: float) -> int:
@@ -58,8 +62,8 @@ def power(target: float, true_error: float, delta: float, power: float = 0.8) ->
     if not 0 < power < 1:
         raise InputError(f"promise: power must be a share between 0 and 1, got {power:g}")
     # the chance to pass is highest where one more wrong item has just become tolerable
-    for first in range(0, MOST_GOLD, 256):
-        wrong = np.arange(first, first + 256)
+    for first in range(0, MOST_GOLD, 64):
+        wrong = np.arange(first, first + 64)
         items = _needs(wrong, target, delta)
         enough = items[bdtr(wrong, items, true_error) >= power]
         if len(enough) and enough[0] <= MOST_GOLD:
@@ -114,8 +118,8 @@ def loss_p(wrong: ArrayLike, gold: int, target: float, pool_size: int | None = N
 
 def most_wrong(gold: int, target: float, delta: float, pool_size: int | None = None) -> int:
     """Return the most wrong items with which `loss_p` is at most delta; -1 where none are."""
-    chances = loss_p(np.arange(gold + 1), gold, target, pool_size)
-    return int(np.searchsorted(chances, delta, side="right")) - 1
+    counts = range(gold + 1)
+    return bisect_right(counts, delta, key=lambda k: float(loss_p(k, gold, target, pool_size))) - 1
 
 
 def start_coverage(coverages: Sequence[float]) -> float:
@@ -123,24 +127,32 @@ def start_coverage(coverages: Sequence[float]) -> float:
 
     ``coverages[k]`` is the least share of items at which gold, as many as it is, may be expected
     to pass with k wrong. The more room the surer the first test passes, but the deeper it begins:
-    the largest k up to 6 that needs a third of the items or less; else 1 if it needs half; else 0.
+    the largest k up to 6 that starts at a third of the items or less; else 1 if at half; else 0.
     Nothing here has seen a gold label.
     """
     roomy = [share for share in coverages[1 : MOST_WRONG_AT_START + 1] if share <= 1 / 3]
     if roomy:
         return roomy[-1]
-    if coverages[1] <= 1 / 2:
-        return coverages[1]
-    return coverages[0] if coverages[0] <= 1 else inf
+    return coverages[1] if coverages[1] <= 1 / 2 else coverages[0]
 
 
-def start_of(gold: float, target: float, delta: float) -> float:
-    """Return the coverage to start from with so many independent gold items."""
-    if gold <= 0:
-        return inf
-    return start_coverage(
-        [need(wrong, target, delta) / gold for wrong in range(MOST_WRONG_AT_START + 1)]
-    )
+def start_of(
+    gold: int, shares: FloatArray, coverages: FloatArray, target: float, delta: float
+) -> float:
+    """Return the coverage to start from, of those to be tried in order; infinite if of none.
+
+    ``shares`` are the shares of gold to be expected at each: the coverages themselves if gold was
+    drawn from all items alike.
+    """
+    hoped = gold * shares
+    sure = hoped - SLACK * np.sqrt(hoped * np.maximum(1 - shares, 0))
+    items = _needs(np.arange(MOST_WRONG_AT_START + 1), target, delta)
+    return start_coverage([first(coverages, sure >= n - 1e-9) for n in items.tolist()])
+
+
+def first(coverages: FloatArray, enough: BoolArray) -> float:
+    """Return the first coverage at which there is enough; infinity if there is at none."""
+    return float(coverages[enough.argmax()]) if enough.any() else inf
 
 
 def gold_for(

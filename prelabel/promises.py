@@ -18,7 +18,7 @@ import numpy as np
 
 from prelabel.errors import InputError
 from prelabel.estimate import FloatArray
-from prelabel.promise import KINDS, Kind, Promise, Step, covered, percent
+from prelabel.promise import KINDS, NO_SCORES, Kind, Promise, Step, covered, percent
 from prelabel.promise_tests import (
     GRID,
     MOST_GOLD,
@@ -37,7 +37,6 @@ from prelabel.promise_tests import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-NO_SCORES = "no item has a score"
 SCORES_TOO_WEAK = "too many of the gold items with the highest scores are wrong"
 FROZEN = (
     "the threshold is the Benjamini-Hochberg cut-off for this pool, frozen: the promise is about "
@@ -79,30 +78,28 @@ def selective(
     places = places_of(pool)
     counts = counts_at(gold, bad, places.thresholds)
     blank = Promise("selective", target, delta, None, len(gold), 0, 0, covered(pool, None))
-    tried = places.starting(start_of(len(gold), target, delta))
-    return by_binomial(blank, pool, places, counts, tried, places.coverages)
+    return by_binomial(blank, pool, places, counts, places.coverages)
 
 
 def by_binomial(
-    blank: Promise,
-    pool: ArrayLike,
-    places: Places,
-    counts: Counts,
-    tried: range,
-    shares: FloatArray,
+    blank: Promise, pool: ArrayLike, places: Places, counts: Counts, shares: FloatArray
 ) -> Promise:
-    """Return the selective promise by exact binomial tests, in the order of ``tried``.
+    """Return the selective promise by exact binomial tests.
 
-    ``shares`` are how much of gold may be expected at each place, to tell how much would do.
+    ``shares`` are how much of gold may be expected at each place before any was seen.
     """
     target, delta = blank.target, blank.delta or 0.0
+    tried = places.starting(start_of(blank.gold, shares, places.coverages, target, delta))
     p_values = binomial_p(counts.wrong, counts.tested, target)
     tested = stepped(blank, places, counts, tried, lambda at: float(p_values[at]))
     if tested.steps and tested.steps[0].p_value <= delta:
         return kept(tested, pool)
-    bounds = upper(counts.wrong, counts.tested, delta)
+
+    def bound(at: int) -> float:
+        return float(upper(counts.wrong[at], counts.tested[at], delta))
+
     needed = gold_for(target, delta, shares, counts.tested, counts.wrong)
-    return turned_down(tested, places, tried, lambda at: float(bounds[at]), needed)
+    return turned_down(tested, places, tried, bound, needed)
 
 
 def stepped(

@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -38,6 +38,11 @@ Message = dict[str, Any]
 CHOSEN_BY_NAME = ("classification", "multi-label", "hierarchical")
 """Tasks whose label sets may be large, so that labels are preselected."""
 
+SHOWN_CONFIDENCES = (90, 60, 100, 75, 85, 50, 95, 70)
+"""What examples show as confidence, in turn. Nobody knows how hard they were, so these only show
+the form, as the prompt says. One number for all would be repeated for every item, 100 first of all;
+without the field, or with words in its place, answers would follow the examples and lack it."""
+
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -60,9 +65,10 @@ class Compiler:
     task: Task
     static: list[Message]
     selector: Selector
-    rationale: bool
     shots: tuple[Shot, ...]
-    preselector: Preselector | None = None
+    preselector: Preselector | None
+    rationale: bool
+    confidence: bool
 
     def compile(self, item: Item) -> Prompt:
         """Return what follows the static prefix for ``item``, the item last."""
@@ -70,7 +76,7 @@ class Compiler:
         shots, turns = self.shots, list[Message]()
         if not self.selector.static:
             shots = tuple(self.selector.choose(item))
-            turns = [message for shot in shots for message in self._turn(shot)]
+            turns = self.turns(shots)
         shown = tuple(shot.item_id for shot in shots if shot.item_id)
         images = (*item.images, *(image for shot in shots for image in shot.images))
         return Prompt([*turns, asked], shown, images)
@@ -102,10 +108,14 @@ class Compiler:
         blocks = [content_block(image) for image in images]
         return {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}
 
-    def _turn(self, shot: Shot) -> list[Message]:
-        answer = shown_answer(self.task, shot, rationale=self.rationale)
-        text = json.dumps(answer, ensure_ascii=False)
-        return [self._user(shot.fields, shot.images), {"role": "assistant", "content": text}]
+    def turns(self, shots: Sequence[Shot]) -> list[Message]:
+        """Return examples as a conversation: each item, and the answer to it."""
+        asked = {"rationale": self.rationale, "confidence": self.confidence}
+        turns: list[Message] = []
+        for shot, answer in zip(shots, shown_answers(self.task, shots, **asked), strict=True):
+            text = json.dumps(answer, ensure_ascii=False)
+            turns += self._user(shot.fields, shot.images), {"role": "assistant", "content": text}
+        return turns
 
 
 def make_compiler(
@@ -126,22 +136,24 @@ def make_compiler(
     pool = guideline_shots(guideline, task) if in_turns else gold_shots
     selector = make_selector(config.shots, pool)
     preselector = preselector_of(guideline, config, gold_shots)
+    shots = tuple(selector.choose(None)) if selector.static else ()
+    asked = {"rationale": config.rationale, "confidence": config.confidence}
+    worked = [] if in_turns else worked_answers(guideline, task, **asked)
     system = render_system(
         template,
         guideline=guideline,
         rationale=config.rationale,
         show_examples=not in_turns,
-        worked=[] if in_turns else worked_answers(guideline, task, rationale=config.rationale),
+        worked=worked,
         preselected=preselector is not None,
     )
+    if config.confidence:
+        shown = bool(worked or shots or not selector.static)
+        system += "\n" + render_confidence(template, guideline, shown=shown)
     static: list[Message] = [{"role": "system", "content": system}]
-    compiler = Compiler(template, task, static, selector, config.rationale, (), preselector)
-    if not selector.static:
-        return compiler
-    shots = tuple(selector.choose(None))
-    for shot in shots:
-        static.extend(compiler._turn(shot))  # noqa: SLF001
-    return replace(compiler, shots=shots)
+    compiler = Compiler(template, task, static, selector, shots, preselector, **asked)
+    static.extend(compiler.turns(shots))
+    return compiler
 
 
 def preselector_of(
@@ -181,25 +193,29 @@ def guideline_shots(guideline: Guideline, task: Task) -> list[Shot]:
     return list(shots.values())
 
 
-def worked_answers(guideline: Guideline, task: Task, *, rationale: bool) -> list[dict[str, Any]]:
+def worked_answers(guideline: Guideline, task: Task, **asked: bool) -> list[dict[str, Any]]:
     """Return the guideline's worked examples as a prompt shows them: fields, answer, why."""
     own = guideline_shots(guideline.model_copy(update={"labels": ()}), task)
+    answers = shown_answers(task, own, **asked)
     return [
-        {
-            "fields": shot.fields,
-            "answer": shown_answer(task, shot, rationale=rationale),
-            "why": "" if rationale else shot.why,
-        }
-        for shot in own
+        {"fields": shot.fields, "answer": answer, "why": "" if asked["rationale"] else shot.why}
+        for shot, answer in zip(own, answers, strict=True)
     ]
 
 
-def shown_answer(task: Task, shot: Shot, *, rationale: bool) -> dict[str, Any]:
-    """Return the answer that an example shows."""
-    answer = task.worked(shot.label, Item("", shot.fields))
-    if rationale:
-        answer = {"rationale": shot.why or f"It fits: {named(shot.label)}."} | answer
-    return answer
+def shown_answers(
+    task: Task, shots: Sequence[Shot], *, rationale: bool, confidence: bool
+) -> list[dict[str, Any]]:
+    """Return the answers that examples show."""
+    answers = []
+    for number, shot in enumerate(shots):
+        answer = task.worked(shot.label, Item("", shot.fields))
+        if rationale:
+            answer = {"rationale": shot.why or f"It fits: {named(shot.label)}."} | answer
+        if confidence:
+            answer = answer | {"confidence": SHOWN_CONFIDENCES[number % len(SHOWN_CONFIDENCES)]}
+        answers.append(answer)
+    return answers
 
 
 def _matched(
@@ -310,6 +326,13 @@ def render_block(template: Template, block: str, values: Mapping[str, Any]) -> s
 def render_system(template: Template, **values: Any) -> str:
     """Render the static part: the guideline and how to answer."""
     return render_block(template, "system", values)
+
+
+def render_confidence(template: Template, guideline: Guideline, *, shown: bool) -> str:
+    """Render how to give one's own confidence; ``shown`` where examples give one."""
+    # beside the template, not in it: one's own templates need no change for it
+    include = template.environment.get_template("_confidence.jinja")
+    return include.render(guideline=guideline, shown=shown).strip()
 
 
 def render_item(template: Template, fields: Mapping[str, str], guideline: Guideline) -> str:

@@ -137,7 +137,9 @@ class Annotation:
     ``replayed`` is true where every answer came from the cache, so that nothing was paid now;
     ``usage`` then still says what the answer cost when it was bought. ``extras`` is plain JSON:
     ``ungrounded`` what was named but is not in the item, ``views`` the answers to an item's several
-    forms, ``parts`` how many parts a long item was labeled in.
+    forms, ``parts`` how many parts a long item was labeled in,
+    ``confidence`` what the annotator said of its own certainty, ``consistency`` the share of its
+    ``samples`` answers that agree with the label, both from 0 to 1.
     """
 
     item_id: str

@@ -17,12 +17,22 @@ import pandas as pd
 from prelabel.errors import InputError
 from prelabel.estimate import Estimate, wilson
 from prelabel.measures import LabelScore, Measures
-from prelabel.nominal import coded, label_of, measure, truth_of
+from prelabel.nominal import (
+    Truth,
+    coded,
+    coded_labels,
+    label_of,
+    measure,
+    truth_of,
+    truth_of_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from prelabel.coefficients import IntArray
     from prelabel.records import Label, Value
+    from prelabel.tasks import Task
 
     Compare = Callable[[str, pd.Index, str], tuple[Measures, tuple["Wrong", ...]]]
 
@@ -105,12 +115,7 @@ def score(
         own = votes_of.get(name, votes.iloc[:0])
         mine = own[own["item"].isin(items)].assign(annotator=name)
         given = coded(mine, values, items, truth.units, f"votes of {name!r}")
-        right = truth.of(items)
-        found = measure(right, given, truth, nothing=nothing, seed=seed)
-        return found, tuple(
-            Wrong(str(items[at]), label_of(right[at], truth), label_of(given[at], truth))
-            for at in np.flatnonzero(~np.array(found.right, dtype=bool)).tolist()
-        )
+        return _compared(items, given, truth, nothing, seed)
 
     return _score_each(outcomes, truth.items, compare)
 
@@ -123,11 +128,14 @@ def score_labels(
     *,
     seed: int = 0,
 ) -> list[Score]:
-    """Score whole labels by the measures of their task; else as `score`.
+    """Score whole labels; else as `score`.
 
-    ``labels`` are by annotator's name and item, ``gold`` by item; ``task`` has ``measure``, as
-    tasks with measures of their own do.
+    ``labels`` are by annotator's name and item, ``gold`` by item. A ``task`` that has ``measure``
+    measures them itself; the labels of others are right or wrong.
     """
+    items = pd.Index(list(gold))
+    if not hasattr(task, "measure"):
+        return _score_each(outcomes, items, _right_or_wrong(labels, gold, task, seed))
 
     def compare(name: str, items: pd.Index, nothing: str) -> tuple[Measures, tuple[Wrong, ...]]:
         del nothing  # a task says itself why a figure is not defined
@@ -136,7 +144,31 @@ def score_labels(
         wrong = [Wrong(*pair) for pair, ok in zip(pairs, found.right, strict=True) if not ok]
         return found, tuple(wrong)
 
-    return _score_each(outcomes, pd.Index(list(gold)), compare)
+    return _score_each(outcomes, items, compare)
+
+
+def _right_or_wrong(
+    labels: Mapping[str, Mapping[str, Label]], gold: Mapping[str, Label], task: Task, seed: int
+) -> Compare:
+    truth = truth_of_labels(gold, task)
+
+    def compare(name: str, items: pd.Index, nothing: str) -> tuple[Measures, tuple[Wrong, ...]]:
+        own = labels[name]
+        asked = {item: own[item] for item in items.tolist()}
+        given = coded_labels(asked, task, list(truth.units), f"labels of {name!r}")
+        return _compared(items, given, truth, nothing, seed)
+
+    return compare
+
+
+def _compared(
+    items: pd.Index, given: IntArray, truth: Truth, nothing: str, seed: int
+) -> tuple[Measures, tuple[Wrong, ...]]:
+    right = truth.of(items)
+    found = measure(right, given, truth, nothing=nothing, seed=seed)
+    at = np.flatnonzero(~np.array(found.right, dtype=bool))
+    pairs = ([label_of(row, truth) for row in codes[at]] for codes in (right, given))
+    return found, tuple(map(Wrong, items[at].astype(str).tolist(), *pairs))
 
 
 def _score_each(outcomes: pd.DataFrame, items: pd.Index, compare: Compare) -> list[Score]:
@@ -156,10 +188,13 @@ def _considered(
     own = own.set_index("item")
     for item in own.index[own.index.duplicated()][:1]:
         raise InputError(f"outcomes: item {item!r} has two annotations from {name!r}; keep one")
-    for outcome in own.loc[~own["outcome"].isin(OUTCOMES), "outcome"][:1]:
+    for outcome in [x for x in own["outcome"].unique() if x not in OUTCOMES][:1]:
         raise InputError(f"outcomes: {outcome!r} is no outcome; use {', '.join(OUTCOMES)}")
-    eligible = gold_items[~gold_items.isin(shown_items(own))]
-    rows = own.loc[eligible[eligible.isin(own.index)]]
+    shown = shown_items(own)
+    counts = np.array([item not in shown for item in gold_items.tolist()], dtype=bool)
+    eligible = gold_items[counts]
+    row = own.index.get_indexer(eligible)  # isin takes seconds for many texts
+    rows = own.iloc[row[row >= 0]]
     return rows, len(gold_items) - len(eligible), len(eligible) - len(rows)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from prelabel.annotate import annotator_id, compiler_of
 from prelabel.errors import InputError
-from prelabel.records import Annotation, Distribution, Gold, Label, Votes
+from prelabel.records import Annotation, Consensus, Distribution, Gold, Label, Votes
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from prelabel.columns import Annotations, Columns
     from prelabel.ledger import Ledger
     from prelabel.project import Project
     from prelabel.tasks import Task
@@ -41,14 +43,36 @@ class Evidence:
     names: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
-    def ballot(self, item_id: str) -> Ballot:
-        """Return an item's votes, not aligned yet; a failure or an abstention is no vote."""
-        labeled = [a for a in self.items[item_id] if a.outcome == "labeled"]
-        return Ballot(
-            item_id,
-            {a.annotator: self.task.votes(a.label) for a in labeled},
-            {a.annotator: a.distribution for a in labeled if a.distribution},
-        )
+    @cached_property
+    def annotations(self) -> Annotations:
+        """The annotations as columns."""
+        from prelabel.columns import Annotations, held_annotations
+
+        return self.items if isinstance(self.items, Annotations) else held_annotations(self.items)
+
+    @property
+    def columns(self) -> Columns:
+        """The annotations as columns of numbers, for what is computed of all of them."""
+        return self.annotations.columns
+
+    def only(self, items: Collection[str]) -> Evidence:
+        """Return the evidence on some items."""
+        return replace(self, items=self.annotations.only(items))
+
+    def ballot(self, item_id: str, *, believe: bool = True) -> Ballot:
+        """Return an item's votes, not aligned yet; a failure or an abstention is no vote.
+
+        ``believe`` false leaves the distributions unread.
+        """
+        own, columns = self.annotations, self.columns
+        labeled = [
+            (row, columns.annotators[columns.annotator[row]])
+            for row in own.rows(item_id)
+            if columns.label[row] >= 0
+        ]
+        votes = {name: self.task.votes(columns.labels[columns.label[row]]) for row, name in labeled}
+        beliefs = {name: own.distribution(row) for row, name in labeled} if believe else {}
+        return Ballot(item_id, votes, {name: found for name, found in beliefs.items() if found})
 
     def aligned(self, item_id: str) -> Ballot:
         """Return an item's votes, made comparable."""
@@ -65,11 +89,41 @@ class Evidence:
 
     def labels(self) -> dict[str, dict[str, Label]]:
         """Return ``{annotator's name: {item: label}}`` of all that is labeled."""
+        columns = self.columns
         found: dict[str, dict[str, Label]] = {name: {} for name in self.names.values()}
-        for given in self.items.values():
-            for a in given:
-                if a.outcome == "labeled":
-                    found[self.names[a.annotator]][a.item_id] = a.label
+        for annotator in columns.annotators:
+            own = columns.by([annotator])
+            own = own.of(own.label >= 0)
+            items = map(columns.items.__getitem__, own.item.tolist())
+            labels = map(columns.labels.__getitem__, own.label.tolist())
+            found[self.names[annotator]] |= zip(items, labels, strict=True)
+        return found
+
+    def voted(self, annotators: Collection[str]) -> int:
+        """Return how many items some annotators, by id, have a label of."""
+        own = self.columns.by(annotators)
+        return len(set(own.item[own.label >= 0].tolist()))
+
+    def units(self) -> list[str]:
+        """Return the units that votes have when they are made comparable, as they first occur."""
+        from prelabel.tasks import Task
+
+        if type(self.task).align is Task.align:  # comparable as they are
+            labels = dict.fromkeys(self.columns.label.tolist())
+            given: Iterable[Votes] = (
+                self.task.votes(self.columns.labels[label]) for label in labels if label >= 0
+            )
+        else:
+            given = (votes for item in self.items for votes in self.aligned(item).votes.values())
+        return list(dict.fromkeys(unit for votes in given for unit in votes))
+
+    def shown(self) -> dict[str, set[str]]:
+        """Return the gold items that the prompts of each annotator, by id, had as examples."""
+        columns = self.columns
+        found: dict[str, set[str]] = {name: set() for name in self.names}
+        for at, name in enumerate(columns.annotators):
+            used = set(columns.shown[columns.annotator == at].tolist())
+            found[name] = {item for shown in used for item in columns.examples[shown]}
         return found
 
 
@@ -79,22 +133,18 @@ def gather(project: Project, ledger: Ledger, annotators: Sequence[str] = ()) -> 
     An annotation counts if it was made under this guideline, with the annotator's present
     settings, on the item's present text. Raises ``InputError`` where there is none.
     """
+    from prelabel.columns import read_annotations
+
     names, notes = current_annotators(project, ledger, annotators)
     guideline_hash = project.guideline.hash
     hashes = {item.id: item.hash for item in project.items()}
-    items: dict[str, list[Annotation]] = {identifier: [] for identifier in hashes}
-    stale = 0
-    for annotation in ledger.current(list(names), guideline_hash):
-        if hashes.get(annotation.item_id) == annotation.item_hash:
-            items[annotation.item_id].append(annotation)
-        else:
-            stale += 1
+    items, stale = read_annotations(ledger, list(names), guideline_hash, hashes)
     if stale:
         notes.append(f"{stale} annotations left out: their items are gone or have another text now")
     other = sum(n for key, n in ledger.hashes().items() if key != guideline_hash)
     if other:
         notes.append(f"{other} annotations left out: made under another guideline")
-    if not any(items.values()):
+    if not len(items.columns.n):
         why = "; ".join(notes)
         raise InputError(
             "no annotations to work with; run `prelabel label`, or `prelabel import` recorded ones"
@@ -133,6 +183,10 @@ def vote_table(evidence: Evidence) -> pd.DataFrame:
     """Return columns item, annotator, unit, value: a row a vote, made comparable item by item."""
     import pandas as pd
 
+    from prelabel.tasks import Task
+
+    if type(evidence.task).align is Task.align:  # comparable as they are
+        return _votes_as_given(evidence)
     rows = [
         (item, evidence.names[annotator], unit, value)
         for item in evidence.items
@@ -142,24 +196,101 @@ def vote_table(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
 
 
-def outcome_table(evidence: Evidence) -> pd.DataFrame:
-    """Return a row an annotation: item, annotator, outcome, failure, cost, latency, shown."""
+def _votes_as_given(evidence: Evidence) -> pd.DataFrame:
+    """Take each distinct label apart once."""
+    import numpy as np
     import pandas as pd
 
-    rows = [
-        (
-            a.item_id,
-            evidence.names[a.annotator],
-            a.outcome,
-            a.failure,
-            a.usage.cost,
-            a.latency if a.usage.calls else float("nan"),
-            a.shown,
-        )
-        for a in _each(evidence)
-    ]
-    columns = ["item", "annotator", "outcome", "failure", "cost", "latency", "shown"]
-    return pd.DataFrame(rows, columns=columns).astype({"cost": float})
+    columns = evidence.columns
+    own = columns.of(columns.label >= 0)
+    votes = [list(evidence.task.votes(label).items()) for label in columns.labels]
+    width = np.array([len(one) for one in votes], dtype=np.int64)
+    start = np.cumsum(width) - width
+    many = width[own.label]
+    first = np.cumsum(many) - many
+    vote = np.arange(many.sum()) + np.repeat(start[own.label] - first, many)
+    every = [pair for one in votes for pair in one]
+    return pd.DataFrame(
+        {
+            "item": _texts(columns.items, np.repeat(own.item, many)),
+            "annotator": _texts(_names(evidence), np.repeat(own.annotator, many)),
+            "unit": _texts([unit for unit, _ in every], vote),
+            "value": _texts([value for _, value in every], vote),
+        }
+    )
+
+
+def outcome_table(evidence: Evidence) -> pd.DataFrame:
+    """Return a row an annotation: item, annotator, outcome, failure, cost, latency, shown."""
+    import numpy as np
+    import pandas as pd
+
+    columns = evidence.columns
+    return pd.DataFrame(
+        {
+            "item": _texts(columns.items, columns.item),
+            "annotator": _texts(_names(evidence), columns.annotator),
+            "outcome": _texts(columns.outcomes, columns.outcome),
+            "failure": _texts([*columns.failures, None], columns.failure),  # -1 is the last
+            "cost": columns.cost,
+            "latency": np.where(columns.called, columns.latency, np.nan),
+            "shown": _tuples(columns.examples, columns.shown),
+        }
+    )
+
+
+def consensus_table(
+    evidence: Evidence, annotators: Collection[str], labels: Mapping[str, Label], name: str
+) -> pd.DataFrame:
+    """Return the outcomes of a consensus as `outcome_table` does, of the items of ``labels``.
+
+    A label of None is an abstention. An item's cost and latency are those of all its annotations
+    by ``annotators`` (ids); shown is all that any of these was ever shown.
+    """
+    import numpy as np
+    import pandas as pd
+
+    own = evidence.columns.by(annotators).only(labels)
+    shown = tuple(sorted(item for a in annotators for item in evidence.shown().get(a, ())))
+    n = len(own.items)
+    return pd.DataFrame(
+        {
+            "item": own.items,
+            "annotator": name,
+            "outcome": ["abstained" if labels[i] is None else "labeled" for i in own.items],
+            "failure": None,
+            "cost": np.bincount(own.item, own.cost, n),
+            "latency": np.bincount(own.item, own.latency, n),
+            "shown": _tuples([shown], np.zeros(n, dtype=np.int32)),
+        }
+    )
+
+
+def consensus_labels(
+    evidence: Evidence,
+    decide: Callable[[Ballot], Consensus],
+    annotators: Collection[str],
+    *,
+    believe: bool,
+) -> dict[str, Label]:
+    """Return the consensus label of each item that one of ``annotators`` (ids) annotated, or None.
+
+    Items that were voted on alike are decided once. ``believe`` says whether distributions may
+    change what ``decide`` says of any item; else they are looked at only where there is a tie.
+    """
+    from prelabel.columns import alike
+
+    own = evidence.columns.by(annotators)
+    found: dict[str, Label] = dict.fromkeys(own.named(own.item))
+    believing = set(own.named(own.item[own.believes]))
+    alone: list[str] = []
+    for items in alike(own):
+        said = decide(evidence.ballot(items[0], believe=False))
+        closer = [i for i in items if i in believing] if believe or said.tied else []
+        alone += closer
+        found |= dict.fromkeys(items if not closer else set(items) - set(closer), said.label)
+    single = evidence.only(alone)
+    return found | {item: decide(single.ballot(item)).label for item in alone}
 
 
 def gold_table(task: Task, gold: Iterable[Gold]) -> pd.DataFrame:
@@ -181,6 +312,20 @@ def missing_gold(evidence: Evidence, gold: Iterable[Gold]) -> tuple[str, ...]:
     )
 
 
-def _each(evidence: Evidence) -> Iterable[Annotation]:
-    for given in evidence.items.values():
-        yield from given
+def _names(evidence: Evidence) -> list[str]:
+    return [evidence.names[annotator] for annotator in evidence.columns.annotators]
+
+
+def _texts(values: Sequence[Any], places: Any) -> Any:
+    import pandas as pd
+
+    return pd.Index(values).take(places)
+
+
+def _tuples(values: Sequence[tuple[str, ...]], places: Any) -> Any:
+    import numpy as np
+
+    found = np.empty(len(values), dtype=object)
+    for at, value in enumerate(values):
+        found[at] = value
+    return found[places]

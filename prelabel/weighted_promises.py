@@ -8,7 +8,6 @@ of all the gold. Items chosen for what they are worth to learn, without known we
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,8 +20,8 @@ from prelabel.promise_tests import (
     BoolArray,
     IntArray,
     check_levels,
+    first,
     gold_for,
-    need,
     start_coverage,
     upper,
 )
@@ -83,7 +82,7 @@ def independent_gold(
         kept_items = np.asarray(order[rng.random(len(gold)) < relative[order]], dtype=np.int64)
         note = f"gold was drawn with weights: {len(kept_items)} of {len(gold)} items kept by chance"
     else:
-        kept_items = _one_a_cluster(gold, bad, clusters or (), rng)
+        kept_items = _one_a_cluster(gold, bad, [] if clusters is None else clusters, rng)
         note = f"gold comes in clusters: one item of each kept, {len(kept_items)} of {len(gold)}"
     return Independent(gold[kept_items], bad[kept_items], f"{note}, so that they are independent")
 
@@ -132,35 +131,25 @@ def selective_weighted(
     ``weights`` of gold and ``pool_weights`` of all items are proportional to 1 / the chance that an
     item became gold. At each threshold gold is thinned to a plain random draw of the items there,
     by the largest weight there, and tested exactly: where weights are alike, all of it is used.
-    Raises as `selective`, and InputError for weights that are not positive and for gold that weighs
-    more than any item of the pool.
+    Raises as `selective`, and InputError for weights that are not positive.
     """
     check_levels(target, delta)
     gold, bad = gold_arrays(scores, wrong)
     values = pool_array(pool)
     own, all_weights = _weights(weights, gold), _weights(pool_weights, values)
-    if len(gold) and own.max() > all_weights.max(initial=0.0) * (1 + 1e-9):
-        raise InputError("promise: a gold item weighs more than any of the pool; weigh them alike")
     places = places_of(values)
-    largest = np.array([all_weights[values >= t].max() for t in places.thresholds])
-    hoped = len(gold) * places.coverages / (largest * np.mean(1 / all_weights))
+    both, both_weights = np.append(values, gold), np.append(all_weights, own)
+    largest = np.array([both_weights[both >= t].max() for t in places.thresholds])
+    drawn = (1 / all_weights).sum() / max(len(values), 1)
+    shares = places.coverages / (largest * drawn)  # of gold that may stay
     order = np.lexsort((bad, own, gold))
     draws = np.empty(len(gold))
     draws[order] = np.random.default_rng(seed).random(len(gold))
     stays = (gold >= places.thresholds[:, None]) & (draws * largest[:, None] < own)
     counts = Counts(stays.sum(axis=1), (stays & bad).sum(axis=1))
-    starts = [
-        _first(places, hoped >= need(k, target, delta)) for k in range(MOST_WRONG_AT_START + 1)
-    ]
     blank = Promise("selective", target, delta, None, len(gold), 0, 0, covered(pool, None))
     blank = blank.noted("gold was drawn with weights: thinned at each threshold, by chance")
-    tried = places.starting(start_coverage(starts))
-    return by_binomial(blank, pool, places, counts, tried, hoped / max(len(gold), 1))
-
-
-def _first(places: Places, enough: BoolArray) -> float:
-    """Return the least coverage at which something holds; infinity if it does at none."""
-    return float(places.coverages[enough.argmax()]) if enough.any() else inf
+    return by_binomial(blank, pool, places, counts, shares)
 
 
 def _lowest(holds: Callable[[float], bool]) -> float:
@@ -256,7 +245,7 @@ class _Strata(NamedTuple):
             self._bound(spread[:, at], self.hoped[:, at], self.shares[:, at], delta) <= target
             for at in range(len(self.places.coverages))
         ]
-        return _first(self.places, np.array(enough, dtype=np.bool_))
+        return first(self.places.coverages, np.array(enough, dtype=np.bool_))
 
     @staticmethod
     def _bound(wrong: FloatArray, tested: FloatArray, shares: FloatArray, delta: float) -> float:

@@ -6,7 +6,12 @@ from labelstudio_rules import CASES, case
 
 from prelabel.config import GoldConfig
 from prelabel.errors import InputError
-from prelabel.exchange.export import export_columns, export_rows, several_units
+from prelabel.exchange.export import (
+    export_columns,
+    export_rows,
+    said_of_itself,
+    several_units,
+)
 from prelabel.exchange.items import read_gold
 from prelabel.exchange.recorded import read_recorded
 from prelabel.exchange.tables import read_rows, write_rows
@@ -114,6 +119,26 @@ def test_agreement_by_unit():
     assert shares == [{"x": 1.0, "y": 1.0}, {"x": 1.0, "y": 0.5}, None, None]
     assert [several_units(facts(multi)[0].values()) for multi in (False, True)] == [False, True]
     assert not several_units([])
+
+
+def test_what_annotators_said_of_themselves(tmp_path):
+    routed, said = facts()
+    assert said_of_itself(said, NAMES) == set()
+    said["a"][1] = annotation("a", "f2", label="x", extras={"confidence": 0.85, "parts": 2})
+    said["b"][0] = annotation("b", "f2", label="y", created=2.0, extras={"confidence": 0.0})
+    said["b"][2] = annotation("b", "f1", label="x", extras={"consistency": 0.6, "samples": 5})
+    of_itself = said_of_itself(said, NAMES)
+    columns = export_columns(["text", "label"], NAMES, of_itself=of_itself)
+    assert [c for c in columns if c not in COLUMNS] == [
+        "annotator.gpt-x.consistency",
+        "annotator.local/small.confidence",
+    ]
+    assert columns[columns.index("annotator.gpt-x.outcome") + 1] == "annotator.gpt-x.consistency"
+    path = tmp_path / "out.jsonl"
+    write_rows(path, export_rows(ITEMS, routed, said, NAMES, PROVENANCE), columns)
+    rows = [row.cells for row in read_rows(path)]
+    assert [row["annotator.local/small.confidence"] for row in rows] == [0.85, 0.0, None, None]
+    assert [row["annotator.gpt-x.consistency"] for row in rows] == [None, 0.6, None, None]
 
 
 def test_an_item_without_a_route_is_unlabeled():

@@ -220,9 +220,14 @@ def test_twice_the_same_item(tmp_path):
             {"annotators": ["id"]},
             "runs.csv: column 'id' is both item and annotator; name another",
         ),
+        ({"confidence": "p"}, "runs.csv: no column 'p'; it has 'id', 'a', 'b'"),
         (
-            {"confidence": "a"},
-            "runs.csv: confidence 'a' needs layout: long; set it, or drop it",
+            {"confidence": "{}_p", "annotators": ["a"]},
+            "runs.csv: no column '{}_p'; it has 'id', 'a', 'b'",
+        ),
+        (
+            {"confidence": "a", "annotators": ["a", "b"]},
+            "runs.csv: column 'a' is both annotator and confidence",
         ),
     ],
 )
@@ -256,11 +261,77 @@ def test_cells_that_do_not_fit(tmp_path, row, expected):
     assert message(tmp_path, content, "runs.jsonl") == expected
 
 
-@pytest.mark.parametrize("wrong", ["high", "1.1", "-0.1", "nan", "inf"])
-def test_confidence_that_is_none(tmp_path, wrong):
-    content = f"id,annotator,label,sure\n1,a,x,1e-3\n2,a,x,{wrong}\n"
-    text = message(tmp_path, content, layout="long", confidence="sure")
-    assert text == f"runs.csv:3: confidence '{wrong}' is not a number from 0 to 1; mend it"
+@pytest.mark.parametrize("wrong", ["high", "100.1", "-0.1", "-5%", "nan", "inf", "101%", "0,9"])
+@pytest.mark.parametrize("layout", ["wide", "long"])
+def test_confidence_that_is_none(tmp_path, wrong, layout):
+    head = "id,annotator,label,sure" if layout == "long" else "id,a,sure"
+    cells = ",a,x" if layout == "long" else ",x"
+    content = f'{head}\n1{cells},1e-3\n2{cells},"{wrong}"\n'
+    text = message(tmp_path, content, layout=layout, confidence="sure")
+    assert text == (
+        f"runs.csv:3: confidence '{wrong}' is neither a number from 0 to 1 nor a percentage from "
+        "0 to 100; mend it, or leave it empty"
+    )
+
+
+def sure(found):
+    return [(r.item_id, r.annotator, r.confidence) for r in found]
+
+
+@pytest.mark.parametrize(
+    ("cells", "shares"),
+    [
+        (["0.25", "1", "0", "1.0"], [0.25, 1.0, 0.0, 1.0]),
+        (["25", "1", "0", "100"], [0.25, 0.01, 0.0, 1.0]),
+        (["1.5", "0.5"], [0.015, 0.005]),
+        (["85%", " 7 % ", "1"], [0.85, 0.07, 0.01]),
+        (["1%", "0.5"], [0.01, 0.005]),
+        (["", " ", "90"], [None, None, 0.9]),
+    ],
+)
+def test_the_whole_column_tells_whether_it_is_percent(tmp_path, cells, shares):
+    rows = [{"id": n, "gpt": "x", "sure": cell} for n, cell in enumerate(cells)]
+    found = read(tmp_path, rows, confidence="sure")
+    assert [r.confidence for r in found] == pytest.approx(shares)
+    assert {r.annotator for r in found} == {"gpt"}
+
+
+@pytest.mark.parametrize("annotators", [None, ["gpt", "ann", "llama"]])
+def test_each_annotator_has_a_column_of_its_own(tmp_path, annotators):
+    content = "id,gpt,sure of gpt,ann,llama,sure of llama\n1,x,0.5,x,y,50\n2,y,1,y,,\n3,y,0,y,x,1\n"
+    found = read(tmp_path, content, annotators=annotators, confidence="sure of {}")
+    assert sure(found) == [
+        ("1", "gpt", 0.5), ("1", "ann", None), ("1", "llama", 0.5),
+        ("2", "gpt", 1.0), ("2", "ann", None),
+        ("3", "gpt", 0.0), ("3", "ann", None), ("3", "llama", 0.01),
+    ]  # fmt: skip
+
+
+def test_one_column_is_not_of_two_annotators(tmp_path):
+    assert message(tmp_path, "id,a,b,sure\n1,x,y,1\n", confidence="sure") == (
+        "runs.csv: confidence 'sure' is of 'a' or of 'b'; name the annotator's column, or write {} "
+        "for it, as in '{}_confidence'"
+    )
+
+
+def test_only_a_label_has_a_confidence(tmp_path):
+    content = "id,a,sure\n1,x,0.5\n2,?,95\n3,,high\n4,no,-\n"
+    marks = {"unusable": ["?"], "abstained": ["no"]}
+    assert sure(read(tmp_path, content, confidence="sure", **marks)) == [
+        ("1", "a", 0.5),
+        ("2", "a", None),
+        ("4", "a", None),
+    ]
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "runs.parquet"])
+def test_confidence_as_a_number(tmp_path, name):
+    rows = [
+        {"id": "1", "a": "x", "sure": 0.875},
+        {"id": "2", "a": "x", "sure": None},
+        {"id": "3", "a": "x", "sure": 1.0},
+    ]
+    assert [r.confidence for r in read(tmp_path, rows, name, confidence="sure")] == [0.875, None, 1]
 
 
 # Public data

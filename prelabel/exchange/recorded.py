@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from prelabel.errors import InputError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["label", "unusable", "abstained"]
+
+NAME = "{}"
+"""Stands for an annotator's column in the name of the column with its confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,11 @@ def read_recorded(
         ignore: wide: columns that are not annotators.
         annotator: long: the column with the annotator's name.
         label: long: the column with the label.
-        confidence: long: the column with the annotator's own confidence, 0 to 1, if there is one.
+        confidence: the column with the annotator's own confidence, if there is one. Wide, with
+            several annotators: its name with ``{}`` for the annotator's, as in ``{}_confidence``;
+            an annotator without such a column has none. Numbers from 0 to 1; where one in the
+            column is above 1, or is written with ``%``, all in it are percent. An empty cell is
+            none.
         missing: marks of cells that are no annotation at all. Nulls and NaN always are.
         unusable: marks of failed annotations, such as ``?``.
         abstained: marks of an annotator that declined.
@@ -77,48 +84,88 @@ def read_recorded(
     is a JSON list or object is read as that.
 
     Raises:
-        InputError: a column is absent, or an annotator has two annotations of an item; names the
-            line.
+        InputError: a column is absent, an annotator has two annotations of an item, or a confidence
+            is none; names the line.
 
     """
     marks = _marks(path, missing, unusable, abstained)
     rows = read_rows(path, encoding=encoding, guarded=guarded)
     if layout == "long":
-        found = _long(path, rows, item, annotator, label, confidence)
-    elif confidence is None:
-        found = _wide(path, rows, item, annotators, ignore)
+        cells = _long(path, rows, item, annotator, label, confidence)
     else:
-        raise InputError(
-            f"{path}: confidence {confidence!r} needs layout: long; set it, or drop it"
-        )
-    yield from _annotations(path, found, lambda cell: _read_cell(cell, marks, separator, free_text))
+        cells = _wide(path, rows, item, annotators, ignore, confidence)
+    found = _annotations(path, cells, lambda cell: _read_cell(cell, marks, separator, free_text))
+    if confidence is None:
+        yield from (one for one, _ in found)
+    else:
+        yield from _with_confidence(path, found)
 
 
 class _Cell(NamedTuple):
+    """A label's cell, and that of the annotator's confidence with the name of its column."""
+
     line: int
     item_id: str
     annotator: str
     value: Any
     confidence: Any = None
+    column: str = ""
 
 
 def _annotations(
-    path: Path, found: Iterable[_Cell], read: Callable[[Any], tuple[Kind | None, Any]]
-) -> Iterator[Recorded]:
+    path: Path, cells: Iterable[_Cell], read: Callable[[Any], tuple[Kind | None, Any]]
+) -> Iterator[tuple[Recorded, _Cell]]:
     seen: dict[tuple[str, str], int] = {}
-    for cell in found:
-        place = f"{path}:{cell.line}"
+    for cell in cells:
         kind, value = read(cell.value)
         if kind is None:
             continue
         before = seen.setdefault((cell.annotator, cell.item_id), cell.line)
         if before != cell.line:
             raise InputError(
-                f"{place}: item {cell.item_id!r} of annotator {cell.annotator!r} is already in "
-                f"line {before}; keep one of them"
+                f"{path}:{cell.line}: item {cell.item_id!r} of annotator {cell.annotator!r} is "
+                f"already in line {before}; keep one of them"
             )
-        own = _confidence(cell.confidence, place)
-        yield Recorded(cell.line, cell.item_id, cell.annotator, kind, value, own)
+        yield Recorded(cell.line, cell.item_id, cell.annotator, kind, value), cell
+
+
+def _with_confidence(path: Path, found: Iterable[tuple[Recorded, _Cell]]) -> Iterator[Recorded]:
+    """Yield annotations with the confidence that goes with a label, as a share.
+
+    What is above 1 or written with ``%`` tells that its whole column is of percent.
+    """
+    kept = list(found)
+    said = [
+        _number(cell.confidence, f"{path}:{cell.line}") if one.kind == "label" else None
+        for one, cell in kept
+    ]
+    percent = {
+        cell.column
+        for (_, cell), number in zip(kept, said, strict=True)
+        if number is not None and (number > 1 or "%" in str(cell.confidence))
+    }
+    for (one, cell), number in zip(kept, said, strict=True):
+        share = number and number / (100 if cell.column in percent else 1)
+        yield replace(one, confidence=share)
+
+
+def _number(cell: Any, place: str) -> float | None:
+    """Return the number in a confidence's cell, None where it is empty."""
+    if isinstance(cell, float) and math.isnan(cell):
+        return None
+    text = as_text(cell).strip()
+    if not text:
+        return None
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 100:
+        raise InputError(
+            f"{place}: confidence {cell!r} is neither a number from 0 to 1 nor a percentage from "
+            "0 to 100; mend it, or leave it empty"
+        )
+    return number
 
 
 def _wide(
@@ -127,18 +174,40 @@ def _wide(
     item: str,
     annotators: Sequence[str] | None,
     ignore: Sequence[str],
+    confidence: str | None,
 ) -> Iterator[_Cell]:
     if annotators is not None and item in annotators:
         raise InputError(f"{path}: column {item!r} is both item and annotator; name another")
+    if annotators is not None and confidence in annotators:
+        raise InputError(f"{path}: column {confidence!r} is both annotator and confidence")
+    owners: dict[str, str] = {}  # of the columns with confidence
+    present: dict[str, None] = {}
     for row in _with_columns(path, rows, [item, *(annotators or ())]):
         item_id = _name(path, row, item)
+        present.update(dict.fromkeys(row.cells))
+        sure = {} if confidence is None else _sure(confidence, row.cells)
         names = annotators
         if names is None:
-            names = [name for name in row.cells if name != item and name not in ignore]
+            apart = {item, *ignore, *sure.values()}
+            names = [name for name in row.cells if name not in apart]
         if not names and format_of(path) != "jsonl":
             raise InputError(f"{path}: no annotator's column beside {item!r}; add one")
         for name in dict.fromkeys(names):
-            yield _Cell(row.line, item_id, name, row.cells.get(name))
+            own = sure.get(name, "")
+            if own and (first := owners.setdefault(own, name)) != name:
+                raise InputError(
+                    f"{path}: confidence {own!r} is of {first!r} or of {name!r}; name the "
+                    f"annotator's column, or write {NAME} for it, as in '{NAME}_confidence'"
+                )
+            yield _Cell(row.line, item_id, name, row.cells.get(name), row.cells.get(own), own)
+    if confidence is not None and present and not owners:
+        _require(f"{path}", [confidence], present)
+
+
+def _sure(confidence: str, columns: Iterable[str]) -> dict[str, str]:
+    """Return the column with its confidence of each column that has one."""
+    pairs = {name: confidence.replace(NAME, name) for name in columns}
+    return {name: own for name, own in pairs.items() if own in pairs and own != name}
 
 
 def _long(
@@ -153,7 +222,7 @@ def _long(
     for row in _with_columns(path, rows, columns):
         own = None if confidence is None else row.cells.get(confidence)
         names = _name(path, row, item), _name(path, row, annotator)
-        yield _Cell(row.line, *names, row.cells.get(label), own)
+        yield _Cell(row.line, *names, row.cells.get(label), own, confidence or "")
 
 
 def _marks(
@@ -212,15 +281,3 @@ def _read_cell(
     if not isinstance(cell, list | dict) and (mark := as_text(cell).strip()) in marks:
         return marks[mark], None
     return "label", parsed(cell, separator, free_text=free_text)
-
-
-def _confidence(cell: Any, place: str) -> float | None:
-    if not as_text(cell).strip():
-        return None
-    try:
-        value = float(as_text(cell))
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise InputError(f"{place}: confidence {cell!r} is not a number from 0 to 1; mend it")
-    return value

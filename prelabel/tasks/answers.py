@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model, model_validator
 
+from prelabel.errors import InputError
 from prelabel.guideline import ABSTAIN, Guideline, fold
 from prelabel.records import Label
 from prelabel.tasks import AbstainedError, OffListError, shorten
@@ -24,6 +25,15 @@ MANY = 250
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 WHY_UNWRITABLE = "has NUL or half a surrogate pair in it; write it without"
+
+CONFIDENCE = "confidence"
+
+PERCENT = re.compile(r"\s*(\d{1,3})\s*%?\s*")
+
+PERCENTS = Annotated[Any, WithJsonSchema({"type": "integer", "enum": list(range(0, 101, 5))})]
+"""A whole number of percent, as people and LLMs say it: nearly always a multiple of five (Xiong et
+al., ICLR 2024, arXiv 2306.13063). An enum, because not all strict schemas take a minimum and a
+maximum; it also leaves room for ``MOST_VALUES`` labels, and lets the embedded model choose."""
 
 STRICT = ConfigDict(json_schema_extra={"additionalProperties": False})
 
@@ -52,6 +62,43 @@ def answer_model(
     if abstain:
         head[ABSTAIN] = (bool, ...)
     return create_model("Answer", __config__=STRICT, **head, **fields)
+
+
+def with_confidence(model: type[BaseModel]) -> type[BaseModel]:
+    """Return the model of an answer that ends with the annotator's own confidence in it.
+
+    It comes last, so that the label does not depend on it. Whatever stands there, or nothing, the
+    answer is read all the same: see `confidence_of`. Raises ``InputError`` where an answer has a
+    field of that name already.
+    """
+    if CONFIDENCE in model.model_json_schema()["properties"]:
+        raise InputError(
+            f"the guideline has a field {CONFIDENCE!r}, and answers would have another; rename "
+            f"the field, or take `{CONFIDENCE}: true` from the annotator"
+        )
+    may_lack: Any = model_validator(mode="before")(_may_lack_confidence)
+    field: Any = {CONFIDENCE: (PERCENTS, ...)}  # required, as strict schemas want all fields
+    return create_model(
+        model.__name__, __base__=model, __validators__={"may_lack": may_lack}, **field
+    )
+
+
+def _may_lack_confidence(data: Any) -> Any:
+    return {CONFIDENCE: None} | data if isinstance(data, dict) else data
+
+
+def confidence_of(answer: BaseModel) -> float | None:
+    """Return an annotator's own confidence in its answer, 0 to 1.
+
+    None where it was not asked for, or is not a whole number of percent: 0.9 might be either.
+    """
+    said = getattr(answer, CONFIDENCE, None)
+    if isinstance(said, bool) or not isinstance(said, (int, float, str)):
+        return None
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    found = PERCENT.fullmatch(str(said))
+    return int(found[1]) / 100 if found and int(found[1]) <= 100 else None
 
 
 def json_of(text: str) -> Any | None:

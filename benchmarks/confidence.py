@@ -1,0 +1,300 @@
+"""Confidence from all signals against the vote share alone, on recorded labels of real LLMs.
+
+For each data set, gold is drawn at random, an aggregator and a confidence are fitted on it, and
+both are measured on all other items: AUROC (right items above wrong ones), log-loss, and AURC (the
+mean error among the surest items, over all shares of items accepted; Geifman et al. 2019).
+``optimism`` is the log-loss of these other items minus the held-out one on gold. Human labels are
+the truth: a majority where there are several, ties left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prelabel.choosing import Case, choose, fit_method, folds, weigh
+from prelabel.confidence import Judged, confidences, fit_confidence
+from prelabel.confidence_report import auroc
+from prelabel.guideline import Guideline
+from prelabel.records import Annotation, Consensus, Item
+from prelabel.signal_choice import log_losses
+from prelabel.signals import SHARE, signals
+from prelabel.tasks import OffListError, Task, make_task
+from prelabel.votes import Ballot
+from prelabel.voting import Poll, Weights, winner
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "llm_vs_human"
+OPTION = re.compile(r"^([A-Z]): (.+)$", re.MULTILINE)
+CSS = ("emotion", "ibc", "raop", "semeval_stance", "tempowic", "wiki_politeness")
+POLITENESS = {"1": "Polite", "0": "Neutral", "-1": "Impolite"}
+
+
+@dataclass
+class Recorded:
+    """Items with recorded annotations and a human label."""
+
+    task: Task
+    truth: dict[str, str]
+    annotations: dict[str, list[Annotation]] = field(default_factory=lambda: defaultdict(list))
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def add(self, item: str, annotator: str, raw: str | None, **extras: float) -> None:
+        """Record one answer; what is no label is a failure."""
+        try:
+            label = None if raw is None else self.task.match(raw)
+        except OffListError:
+            label = None
+        how: dict[str, Any] = {"outcome": "labeled", "label": label}
+        if label is None:
+            how = {"outcome": "failed", "failure": "off_list"}
+        self.annotations[item].append(Annotation(item, "", annotator, "", extras=extras, **how))
+
+    def poll(self, item: str) -> Poll:
+        """Return an item's votes."""
+        return Poll({a.annotator: a.label for a in self.annotations[item] if a.label is not None})
+
+
+def task_of(labels: Iterable[str | dict[str, Any]]) -> Task:
+    """Return a classification task with these labels."""
+    named = [{"name": x, "definition": x} if isinstance(x, str) else x for x in labels]
+    return make_task(Guideline(name="recorded", task="classification", labels=named))
+
+
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file as they stand; of JSONL, too."""
+    whole = gzip.open if path.suffix == ".gz" else open
+    with whole(path, "rt", encoding="utf-8", newline="") as file:
+        if ".jsonl" in path.name:
+            yield from map(json.loads, file)
+        else:
+            yield from csv.DictReader(file)
+
+
+def babe(folder: Path) -> Recorded:
+    """Read 13 LLMs on 3,021 sentences: biased or not."""
+    items = list(rows_of(folder / "babe_llm" / "items.csv.gz"))
+    found = Recorded(
+        task_of(["0", "1"]),
+        {row["uuid"]: row["gold"] for row in items},
+        texts={row["uuid"]: row["text"] for row in items},
+    )
+    for row in rows_of(folder / "babe_llm" / "llm_labels_2-shot.csv.gz"):
+        item = row.pop("uuid")
+        for name, raw in row.items():
+            found.add(item, name, raw)
+    return found
+
+
+def alttest(folder: Path, name: str) -> Recorded:
+    """Read six LLMs against the majority of people."""
+    rows = [row for row in rows_of(folder / "alttest" / f"{name}.csv.gz") if row["label"]]
+    people: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if row["kind"] == "human":
+            people[row["item"]][row["label"]] += 1
+    truth = {item: count.most_common(2) for item, count in people.items()}
+    decided = {i: t[0][0] for i, t in truth.items() if len(t) == 1 or t[0][1] > t[1][1]}
+    texts = folder / "alttest" / f"{name}.items.jsonl.gz"
+    found = Recorded(task_of(sorted({row["label"] for row in rows})), decided)
+    if texts.exists():
+        found.texts = {str(row.pop("item")): "\n".join(row.values()) for row in rows_of(texts)}
+    for row in rows:
+        if row["kind"] == "llm":
+            found.add(row["item"], row["annotator"], row["label"])
+    return found
+
+
+def css(folder: Path, question: str) -> Recorded:
+    """Read 12 or 13 LLMs on a question; its options with their letters are the labels."""
+    items = list(rows_of(folder / "css" / f"{question}.items.jsonl.gz"))
+    labels = []
+    for letter, text in OPTION.findall(items[0]["prompt"]):
+        name, _, definition = text.partition(" (")
+        aliases = [letter, f"{letter}: {text}"]
+        labels.append({"name": name, "definition": definition, "aliases": aliases})
+    task = task_of(labels)
+    spelled = POLITENESS if question == "wiki_politeness" else {}
+    truth = {str(r["idx"]): task.match(spelled.get(str(r["gold"]), str(r["gold"]))) for r in items}
+    found = Recorded(task, truth, texts={str(row["idx"]): row["text"] for row in items})
+    # one model's answers may end in a lone carriage return that is not quoted
+    with gzip.open(folder / "css" / f"{question}.answers.csv.gz", "rt", newline="\n") as file:
+        for row in csv.DictReader(line.replace("\r", "") for line in file):
+            item = row.pop("idx")
+            for name, raw in row.items():
+                found.add(item, name, raw)
+    return found
+
+
+def verbalised(folder: Path, name: str) -> Recorded:
+    """Read one LLM that says how sure it is."""
+    plain = folder / "llm_confidence" / f"{name}.csv"
+    rows = list(rows_of(plain if plain.exists() else plain.with_suffix(".csv.gz")))
+    labels = sorted({row[key] for row in rows for key in ("gold_label", "gpt_label")})
+    truth = {row["idx"]: row["gold_label"] for row in rows}
+    found = Recorded(task_of(labels), truth)
+    found.texts = {row["idx"]: row["text"] for row in rows if "text" in row}
+    for row in rows:
+        said = {"confidence": float(row["confidence"])} if row["confidence"] else {}
+        found.add(row["idx"], "gpt", row["gpt_label"], **said)
+    return found
+
+
+def llmjudge(folder: Path) -> Recorded:
+    """Read 33 systems that grade passages from 0 to 3."""
+    found = Recorded(task_of("0123"), {})
+    for row in rows_of(folder / "llmjudge" / "labels.csv.gz"):
+        item = f"{row.pop('query')} {row.pop('passage')}"
+        found.truth[item] = row.pop("human")
+        for name, raw in row.items():
+            found.add(item, name, raw or None)
+    return found
+
+
+DATA: dict[str, Callable[[Path], Recorded]] = {
+    "babe": babe,
+    **{n: lambda f, n=n: alttest(f, n) for n in ("framing", "10k_prompts", "wax")},
+    **{f"css {q}": lambda f, q=q: css(f, q) for q in CSS},
+    **{n: lambda f, n=n: verbalised(f, n) for n in ("global_warming", "mrpc", "mt_bench")},
+    "llmjudge": llmjudge,
+}
+
+
+def judged(data: Recorded, item: str, poll: Poll, weights: Weights) -> Judged:
+    """Return an item with its signals under an aggregator's weights."""
+    value, _ = winner(weights, poll)
+    share = sum(vote == value for vote in poll.votes.values()) / len(poll.votes)
+    ballot = Ballot(item, {name: {"": vote} for name, vote in poll.votes.items()})
+    consensus = Consensus(item, value, share, len(poll.votes), (), {"": share})
+    text = data.texts.get(item, "")
+    whole = Item(item, {"text": text}) if text else None
+    given = data.annotations[item]
+    found = signals(ballot, given, consensus, {"": weights}, data.task, whole)
+    return Judged(item, found, text, value == data.truth[item])
+
+
+def drawn(
+    data: Recorded, polls: Mapping[str, Poll], gold: Sequence[str], rest: Sequence[str], how: str
+) -> tuple[list[Judged], list[Judged], dict[str, int] | None]:
+    """Fit an aggregator on gold, and return gold with held-out consensus, the rest, the folds."""
+    cases = [Case(item, "", polls[item], data.truth[item]) for item in gold]
+    values = {"": data.task.values()}
+    own: dict[tuple[str, str], Weights] = {}
+    folded = None
+    if how == "learned":
+        choice = choose(cases, values)
+        params, own, folded = choice.params, dict(choice.held_out), folds(cases)
+    else:
+        params = fit_method("majority", cases, values)
+    made = [
+        judged(data, i, polls[i], own.get((i, "")) or weigh(polls[i], "", params)[0])
+        for i in (*gold, *rest)
+    ]
+    return made[: len(gold)], made[len(gold) :], folded
+
+
+def measures(p: np.ndarray, scores: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return AUROC, log-loss and AURC; tied items have the mean error of their tie."""
+    one = np.zeros(len(right), dtype=np.int64)
+    area = float(auroc(scores, right, one)(np.ones((1, len(right))))[0])
+    _, place, sizes = np.unique(-scores, return_inverse=True, return_counts=True)
+    wrong = (np.bincount(place, weights=~right) / sizes)[np.sort(place)]
+    curve = np.cumsum(wrong) / np.arange(1, len(wrong) + 1)
+    return np.array([area, log_losses(p, right).mean(), curve.mean()])
+
+
+def one_draw(
+    gold: list[Judged], rest: list[Judged], folded: dict[str, int] | None, groups: bool
+) -> dict[str, Any]:
+    """Return measures on the rest of votes alone, of all signals, and of each group."""
+    right = np.array([row.right for row in rest])
+    pool = [(row.signals, row.text) for row in rest]
+    share = np.array([row.signals.groups[SHARE]["share"] for row in rest])
+    alone, _, _ = fit_confidence(gold, folds=folded, only=())
+    params, report, held_out = fit_confidence(gold, folds=folded)
+    p = confidences(params, pool)
+    own = np.array([held_out[row.item] for row in gold])
+    seen = float(log_losses(own, np.array([row.right for row in gold])).mean())
+    found: dict[str, Any] = {
+        "votes alone": measures(confidences(alone, pool), share, right),
+        "all signals": measures(p, p, right),
+        "used": [one.name for one in report.groups if one.used],
+    }
+    found["optimism"] = found["all signals"][1] - seen
+    for one in report.groups if groups else ():
+        mine = confidences(fit_confidence(gold, folds=folded, only=[one.name])[0], pool)
+        found[f"votes and {one.name}"] = measures(mine, mine, right)
+    return found
+
+
+def show(draws: Sequence[Mapping[str, Any]]) -> None:
+    """Print the means over draws, and their changes from votes alone with standard errors."""
+    used = Counter(name for draw in draws for name in draw["used"])
+    listed = ", ".join(f"{name} {n}" for name, n in used.most_common()) or "none"
+    optimism = [draw["optimism"] for draw in draws]
+    error = np.std(optimism, ddof=1) / len(draws) ** 0.5
+    print(f"    in use: {listed}; optimism {np.mean(optimism):+.4f} +- {error:.4f}")
+    names = dict.fromkeys(n for d in draws for n in d if n not in ("used", "optimism"))
+    for name in names:
+        own = np.array([draw.get(name, draw["votes alone"]) for draw in draws])
+        change = own - np.array([draw["votes alone"] for draw in draws])
+        errors = change.std(axis=0, ddof=1) / len(draws) ** 0.5
+        cells = [
+            f"{what} {value:.4f} ({by:+.4f} +- {se:.4f})"
+            for what, value, by, se in zip(
+                ("AUROC", "log-loss", "AURC"),
+                own.mean(axis=0),
+                change.mean(axis=0),
+                errors,
+                strict=True,
+            )
+        ]
+        print(f"    {name:<22} {', '.join(cells)}", flush=True)
+
+
+def main() -> None:
+    """Print a block for each data set, aggregator and number of gold items."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--data", nargs="+", choices=[*DATA], default=[*DATA])
+    parser.add_argument("--gold", nargs="+", type=int, default=[100, 200, 400])
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--aggregators", nargs="+", default=["majority", "learned"])
+    parser.add_argument("--groups", action="store_true", help="each group alone, too")
+    args = parser.parse_args()
+    for name in args.data:
+        data = DATA[name](args.folder)
+        polls = {item: data.poll(item) for item in data.truth}
+        items = sorted(item for item, poll in polls.items() if poll.votes)
+        for how in args.aggregators:
+            if (
+                how == "learned"
+                and len({a.annotator for x in items for a in data.annotations[x]}) < 2
+            ):
+                continue
+            for n in args.gold:
+                if n > 0.6 * len(items):
+                    continue
+                rng = np.random.default_rng([args.seed, n])
+                draws, rights = [], []
+                for _ in range(args.draws):
+                    order = [items[at] for at in rng.permutation(len(items))]
+                    gold, rest, folded = drawn(data, polls, order[:n], order[n:], how)
+                    rights.append(np.mean([row.right for row in rest]))
+                    draws.append(one_draw(gold, rest, folded, args.groups))
+                print(f"{name}, {how}, {n} gold of {len(items)}, accuracy {np.mean(rights):.4f}")
+                show(draws)
+
+
+if __name__ == "__main__":
+    main()
