@@ -1,9 +1,9 @@
 """`prelabel score` from the ledger, beside pandas and scikit-learn on the same rows, same run.
 
-The command reads the project's files and its ledger, scores each annotator and their consensus, and
+The command reads the project's files and its ledger, scores each annotator and their consensus and
 has the intervals. The reference does much less: it reads the labels from the same database with
-``pandas.read_sql`` and has scikit-learn's accuracy and macro F1 of each annotator, without intervals
-and without checks. Each runs in a process of its own; prints seconds, peak memory, and the ratios.
+``pandas.read_sql`` and has scikit-learn's accuracy and macro F1 of each annotator, without
+intervals and without checks. Each runs in a process of its own; prints seconds, peak memory, and the ratios.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ print(json.dumps(found))
 REPORT = """
 import resource
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"peak_mb": peak}) if "json" in dir() else '{"peak_mb": %f}' % peak, file=sys.stderr)
+print('{"peak_mb": %f}' % peak, file=sys.stderr)
 """
 
 
@@ -106,8 +106,9 @@ def annotations(
     fixed = {
         "annotator": identifier, "guideline_hash": guideline, "detail": "", "rationale": "",
         "calls": 1, "input_tokens": 200, "output_tokens": 6, "cached_tokens": 0, "cost": 1e-5,
-        "unconfirmed": 0.0, "replayed": False, "latency": 0.5, "shown": "[]", "created": time.time(),
-        "extras": None, "distribution": None, "failure": None, "label": None,
+        "unconfirmed": 0.0, "replayed": False, "latency": 0.5, "shown": "[]",
+        "created": time.time(), "extras": None, "distribution": None, "failure": None,
+        "label": None,
     }  # fmt: skip
     for item, at, c, p in zip(items, given, chance, sure, strict=True):
         row = fixed | {"item_id": item.id, "item_hash": item.hash, "outcome": "labeled"}
