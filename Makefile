@@ -48,6 +48,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/alpha.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/coverage_agreement.py
+	$(BIN)/python benchmarks/dawid_skene.py
+	$(BIN)/python benchmarks/score.py
+	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/confidence.py
+	$(BIN)/python benchmarks/promises.py
+	$(BIN)/python benchmarks/audits.py
+	$(BIN)/python benchmarks/review_queue.py
 
 golden: $(VENV)/.dev
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest

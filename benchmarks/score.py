@@ -3,7 +3,8 @@
 The command reads the project's files and its ledger, scores each annotator and their consensus and
 has the intervals. The reference does much less: it reads the labels from the same database with
 ``pandas.read_sql`` and has scikit-learn's accuracy and macro F1 of each annotator, without
-intervals and without checks. Each runs in a process of its own; prints seconds, peak memory, and the ratios.
+intervals and without checks. Each runs in a process of its own; prints seconds, peak memory, and
+the ratios.
 """
 
 from __future__ import annotations
