@@ -15,7 +15,7 @@ from prelabel.exchange.export import (
 from prelabel.exchange.items import read_gold
 from prelabel.exchange.recorded import read_recorded
 from prelabel.exchange.tables import read_rows, write_rows
-from prelabel.records import Annotation, Consensus, Item, Routed
+from prelabel.records import Adjudication, Annotation, Consensus, Item, Routed
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = {"f1": "gpt-x", "f2": "local/small"}
@@ -83,7 +83,10 @@ def test_columns():
         "reasons",
         "suggestion",
         "agreement",
+        "confidence",
         "votes",
+        "cause",
+        "adjudicated_by",
         "annotator.gpt-x.label",
         "annotator.gpt-x.outcome",
         "annotator.local/small.label",
@@ -246,3 +249,14 @@ def test_an_export_is_read_as_gold(tmp_path, suffix, name):
     assert [(one.item_id, one.label) for one in found] == [
         (item.id, label) for item, label in zip(items, labels, strict=True)
     ]
+
+
+def test_what_people_settled_is_the_label():
+    routed, said = facts()
+    settled = {"b": Adjudication("b", "y", "ada", "annotator_error", "", 0.0)}
+    rows = {r["id"]: r for r in export_rows(ITEMS, routed, said, NAMES, PROVENANCE, settled)}
+    assert (rows["b"]["label"], rows["b"]["status"]) == ("y", "adjudicated")
+    assert (rows["b"]["cause"], rows["b"]["adjudicated_by"]) == ("annotator_error", "ada")
+    assert rows["b"]["suggestion"] == "x"
+    assert rows["a"]["status"] == "accepted"
+    assert rows["a"]["cause"] is None
