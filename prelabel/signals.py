@@ -209,7 +209,7 @@ def _of_self(annotations: Sequence[Annotation], agreeing: Mapping[str, float]) -
             said = _share(a.extras.get(kind))
             if said is not None and a.annotator in agreeing:
                 sign = 2 * agreeing[a.annotator] - 1
-                own[a.annotator] = sign * log_odds(said, _SURE[kind])
+                own[a.annotator] = sign * log_odds(said, _SURE[kind]) + 0.0  # never -0.0
         if own:
             found |= {f"{kind} {name}": own[name] for name in sorted(own)}
             found |= {f"mean {kind}": _mean(own.values()), f"least {kind}": min(own.values())}
