@@ -15,10 +15,12 @@ from prelabel.cli_models import models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
 from prelabel.cli_review import add_review
 from prelabel.cli_score import add_score
+from prelabel.cli_sections import Sections
 from prelabel.cli_validation import add_validation
 
 app = typer.Typer(
     name="prelabel",
+    cls=Sections,
     help="LLM pre-labeling and validation. Start with: prelabel demo, or prelabel init --help",
     no_args_is_help=True,
     rich_markup_mode=None,
