@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prelabel.calibrating import calibration
     from prelabel.comparing import compare
     from prelabel.dataset_quality import prevalence, quality
+    from prelabel.diagnosis import doctor
     from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
     from prelabel.gold_errors import gold_error
@@ -64,6 +65,7 @@ _HOMES = {
     "calibrating": ("calibration",),
     "comparing": ("compare",),
     "dataset_quality": ("prevalence", "quality"),
+    "diagnosis": ("doctor",),
     "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
     "gold_errors": ("gold_error",),
@@ -95,6 +97,7 @@ __all__ = [
     "ceiling",
     "choose_aggregator",
     "compare",
+    "doctor",
     "export",
     "fit",
     "gold_audit",

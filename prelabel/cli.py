@@ -11,7 +11,7 @@ from prelabel.cli_audit import add_audit
 from prelabel.cli_calibration import add_calibration
 from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
-from prelabel.cli_models import models_app
+from prelabel.cli_models import doctor, models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
 from prelabel.cli_review import add_review
 from prelabel.cli_score import add_score
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(guideline_app, name="guideline")
 app.add_typer(models_app, name="models")
+app.command()(doctor)
 
 
 def version(show: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prelabel.cli_options import Json
+from prelabel.cli_options import HERE, Folder, Json
 
 models_app = typer.Typer(help="Models that run on this machine.", no_args_is_help=True)
 
@@ -53,3 +53,19 @@ def models_where(
     from prelabel.models import model_path, models_folder
 
     typer.echo(model_path(name) if name else models_folder())
+
+
+def doctor(project: Folder = HERE, json: Json = False) -> None:
+    """Check the installation and a project: files, keys, prices, databases. Calls no model.
+
+    Exit code 1 where something is in the way.
+
+    Example: prelabel doctor --project my-project
+    """
+    from prelabel import screen
+    from prelabel.diagnosis import doctor as look
+
+    found = look(project)
+    screen.doctor(found, json=json)
+    if not found.healthy:
+        raise typer.Exit(1)

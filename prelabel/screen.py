@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prelabel.api import Imported
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
+    from prelabel.diagnosis import Diagnosis
     from prelabel.models import EmbeddedModel
     from prelabel.planning import Plan
 
@@ -186,6 +187,18 @@ def models(catalogue: Sequence[EmbeddedModel], *, json: bool) -> None:
         as_json(rows)
     else:
         table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def doctor(found: Diagnosis, *, json: bool) -> None:
+    """Print what was looked at, what is in the way last."""
+    if json:
+        as_json(found.to_dict())
+        return
+    colours = {"ok": "green", "note": "yellow", "error": "red"}
+    for check in sorted(found.checks, key=lambda check: check.level == "error"):
+        colour = colours[check.level]
+        text = f"[{colour}]{check.level:5}[/] {escape(check.what)}: {escape(check.found)}"
+        out.print(text, soft_wrap=True)
 
 
 def cache(kept: ResponseCache, *, json: bool) -> None:

@@ -12,10 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from projects import make_project, openai_like
+from typer.testing import CliRunner
 from wire import serving
 
 from prelabel.__main__ import main
+from prelabel.cli import app
+from prelabel.cli_sections import SECTIONS
 from prelabel.run import opened
 from prelabel.tasks import TASKS
 
@@ -304,3 +308,12 @@ def test_init_names_the_tasks(tmp_path, run):
     found = run("init", tmp_path / "x.csv", "--task", "guessing", "--labels", "a,b")
     assert found.code == 2
     assert "use one of: classification, multi-label, hierarchical, spans" in found.err
+
+
+def test_every_command_stands_in_one_section_of_the_help():
+    program = typer.main.get_command(app)
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(program.commands)
+    shown = CliRunner().invoke(app, ["--help"]).output
+    assert all(f"{title}:" in shown for title in SECTIONS)
+    assert "..." not in shown
