@@ -3,7 +3,7 @@
 # make check  formatting, lint, types, docs
 # make fix    mend what can be mended
 # make bench  speed and memory, as ratios to a reference in the same run
-# make golden rewrite golden files (read the diff); make docs rewrites docs/commands.md
+# make golden rewrite golden files (read the diff); make docs rewrites docs/commands.md and docs/layout.md
 # make lock   write constraints.txt anew from a fresh environment
 
 PYTHON ?= python3
@@ -36,6 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/commands.py --check
+	$(BIN)/python docs/layout.py --check
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -61,6 +62,7 @@ golden: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/layout.py
 
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
