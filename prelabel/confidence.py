@@ -17,7 +17,7 @@ from scipy.special import expit
 from prelabel.choosing import FOLDS
 from prelabel.confidence_report import ConfidenceReport, report_of
 from prelabel.errors import InputError
-from prelabel.neighbours import FEW_TEXTS, distance, fit_texts, similarities
+from prelabel.neighbours import FEW_TEXTS, distances, fit_texts, similarities
 from prelabel.records import content_hash
 from prelabel.signal_choice import VOTES_ALONE, Chosen, Fitted, Split, Trial
 from prelabel.signal_table import (
@@ -45,7 +45,7 @@ __all__ = [
     "confidence_of",
     "confidences",
     "fit_confidence",
-    "novelty",
+    "novelties",
     "unlike_gold",
 ]
 
@@ -146,21 +146,22 @@ def confidences(params: Params, rows: Iterable[tuple[Signals, str]]) -> FloatArr
     return found
 
 
-def novelty(params: Params, text: str) -> float | None:
-    """Return how unlike all gold a text is, from 0 to 1; None where gold or the item has no text.
+def novelties(params: Params, texts: Sequence[str]) -> FloatArray:
+    """Return how unlike all gold each text is, from 0 to 1; nan where gold or the item has no text.
 
     It is 1 minus the cosine to the nearest gold item.
     """
-    return distance(params["gold"], text) if params["gold"] else None
+    return distances(params["gold"], texts) if params["gold"] else np.full(len(texts), np.nan)
 
 
-def unlike_gold(params: Params, text: str) -> bool:
-    """Say whether a text is farther from gold than 99 of 100 gold items are from the others.
+def unlike_gold(params: Params, texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Say which texts are farther from gold than 99 of 100 gold items are from the others.
 
     Where gold items have nothing in common with each other, none is.
     """
-    found = novelty(params, text)
-    return found is not None and found > params["gold"]["far"]
+    found = novelties(params, texts)
+    far: NDArray[np.bool_] = found > (params["gold"]["far"] if params["gold"] else 1.0)
+    return far
 
 
 def _check(rows: Sequence[Judged], folds: Mapping[str, int] | None) -> None:

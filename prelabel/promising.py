@@ -130,8 +130,9 @@ def judge(
         voted = [one for one in rows if one.consensus.label is not None]
         told = confidences(rule.confidence, ((one.signals, one.text) for one in voted))
         sure = {one.item_id: float(p) for one, p in zip(voted, told, strict=True)}
-        for one in rows:
-            if unlike_gold(rule.confidence, one.text):
+        unlike = unlike_gold(rule.confidence, [one.text for one in rows])
+        for one, strange in zip(rows, unlike, strict=True):
+            if strange:
                 one = one._replace(bars=(*one.bars, UNLIKE))  # noqa: PLW2901
             yield Judgement(one, sure.get(one.item_id), _group(each, some, one.consensus))
 
