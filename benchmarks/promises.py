@@ -134,13 +134,13 @@ class Row:
         return {"violated": violated, "error": mean, "coverage": coverage, "holds": bool(holds)}
 
 
-def naive(scores: np.ndarray, wrong: np.ndarray) -> float | None:
+def naive(scores: np.ndarray, wrong: np.ndarray, target: float = TARGET) -> float | None:
     """The lowest score at which the error seen in gold is the target or less."""
     order = np.argsort(-scores, kind="stable")
     ranked, errors = scores[order], wrong[order]
     last = np.append(ranked[1:] != ranked[:-1], True)  # of a tie, all or none
     seen = np.cumsum(errors) / np.arange(1, len(errors) + 1)
-    fine = np.flatnonzero(last & (seen <= TARGET))
+    fine = np.flatnonzero(last & (seen <= target))
     return float(ranked[fine[-1]]) if len(fine) else None
 
 
