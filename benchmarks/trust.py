@@ -38,11 +38,12 @@ from threadpoolctl import threadpool_limits
 from prelabel import neighbours
 from prelabel.config import DecideConfig
 from prelabel.fitting import fit_all
-from prelabel.known import Known
 from prelabel.promise import KINDS, Promise
 from prelabel.promises import grouped
 from prelabel.promising import ALL, judge, learn_confidence
+from prelabel.records import Item
 from prelabel.routing import route_all
+from prelabel.votes import Evidence
 
 TARGETS, DELTA, CHECKED = (0.02, 0.05, 0.1, 0.15), 0.1, 0.1
 EVERY = DATA | RATED
@@ -65,38 +66,47 @@ class Scored:
     is_gold: np.ndarray
 
 
+@dataclass(frozen=True)
+class Study:
+    """A data set, the items that are all there are, and these as the project has them."""
+
+    data: Recorded
+    ids: list[str]
+    evidence: Evidence
+    items: list[Item]
+
+    def config(self, **settings: Any) -> DecideConfig:
+        """Return the project's usual settings; a single annotator's label is accepted."""
+        return DecideConfig(min_votes=min(2, len(self.evidence.names)), **settings)
+
+    def wrong(self, item: str, label: Any) -> bool:
+        """Say whether a label is not the human one."""
+        return not self.data.task.right(self.data.truth[item], label)
+
+
 @lru_cache(maxsize=2)
-def study(name: str, pool: int, seed: int) -> tuple[Recorded, list[str]]:
+def study(name: str, pool: int, seed: int) -> Study:
     """Read a data set, and choose its items."""
     data = EVERY[name](FOLDER)
     voted = sorted(item for item in data.truth if data.poll(item).votes)
     order = np.random.default_rng([seed, pool]).permutation(len(voted))[:pool]
-    return data, [voted[at] for at in order]
+    ids = [voted[at] for at in order]
+    return Study(data, ids, data.evidence(ids), data.items(ids))
 
 
-def config_of(data: Recorded, items: Sequence[str], **settings: Any) -> DecideConfig:
-    """Return the project's usual settings; a single annotator's label is accepted."""
-    several = len({a.annotator for item in items for a in data.annotations[item]}) > 1
-    return DecideConfig(min_votes=2 if several else 1, **settings)
-
-
-def score(data: Recorded, items: Sequence[str], chosen: Sequence[str]) -> Scored:
+def score(given: Study, chosen: Sequence[str]) -> Scored:
     """Fit an aggregator and a confidence on gold, and judge all items, once for all promises."""
-    evidence, whole = data.evidence(items), data.items(items)
-    gold, by_id = data.gold(chosen), {item.id: item for item in whole}
-    rule = fit_all(evidence, config_of(data, items), gold=gold).rule
-    learnt = learn_confidence(rule, evidence, gold, by_id)
-    everything = list(judge(learnt.rule, evidence, whole, None))
-
-    def wrong(one: Known) -> bool:
-        return not data.task.right(data.truth[one.item_id], one.consensus.label)
-
+    gold, by_id = given.data.gold(chosen), {item.id: item for item in given.items}
+    rule = fit_all(given.evidence, given.config(), gold=gold).rule
+    learnt = learn_confidence(rule, given.evidence, gold, by_id)
+    judged = list(judge(learnt.rule, given.evidence, given.items, None))
+    every = [one.one for one in judged]
     return Scored(
         np.array([learnt.sure.get(one.item_id, np.nan) for one in learnt.rows]),
-        np.array([wrong(one) for one in learnt.rows]),
-        np.array([one.score for one in everything]),
-        np.array([wrong(one.one) for one in everything]),
-        np.isin(items, chosen),
+        np.array([given.wrong(one.item_id, one.consensus.label) for one in learnt.rows]),
+        np.array([one.score for one in judged]),
+        np.array([given.wrong(one.item_id, one.consensus.label) for one in every]),
+        np.isin(given.ids, chosen),
     )
 
 
@@ -129,16 +139,16 @@ def counted(found: Scored, accepted: np.ndarray, *, of_all: bool) -> dict[str, f
 
 def one_draw(name: str, n: int, pool: int, seed: int, draw: int) -> list[dict[str, Any]]:
     """Return a row for each target and method."""
-    data, items = study(name, pool, seed)
-    chosen = [str(x) for x in np.random.default_rng([seed, n, draw]).choice(items, n, False)]
-    found = score(data, items, chosen)
+    given = study(name, pool, seed)
+    chosen = [str(x) for x in np.random.default_rng([seed, n, draw]).choice(given.ids, n, False)]
+    found = score(given, chosen)
     rows = []
     for target in TARGETS:
         for kind in KINDS:
             promise = promised(found, kind, target)
             accepted = np.array([promise.accepts(p) for p in found.pool])
             if draw == 0 and target == CHECKED:
-                same_as_routed(data, items, chosen, kind, target, accepted)
+                same_as_routed(given, chosen, kind, target, accepted)
             figures = counted(found, accepted, of_all=kind == "dataset")
             said = "" if promise.threshold is not None else promise.sentence()
             rows.append({"target": target, "method": kind, "said": said} | figures)
@@ -151,38 +161,31 @@ def one_draw(name: str, n: int, pool: int, seed: int, draw: int) -> list[dict[st
 
 
 def same_as_routed(
-    data: Recorded,
-    items: Sequence[str],
-    chosen: Sequence[str],
-    kind: str,
-    target: float,
-    accepted: np.ndarray,
+    given: Study, chosen: Sequence[str], kind: str, target: float, accepted: np.ndarray
 ) -> None:
     """Fail unless the project's own fit and route accept the same items."""
-    evidence, whole = data.evidence(items), data.items(items)
-    config = config_of(data, items, promise=kind, target=target, delta=DELTA)
-    rule = fit_all(evidence, config, gold=data.gold(chosen), items=whole).rule
-    routed = route_all(evidence, rule, whole)
-    if [routed[item].accepted for item in items] != accepted.tolist():
+    config = given.config(promise=kind, target=target, delta=DELTA)
+    gold = given.data.gold(chosen)
+    rule = fit_all(given.evidence, config, gold=gold, items=given.items).rule
+    routed = route_all(given.evidence, rule, given.items)
+    if [routed[item].accepted for item in given.ids] != accepted.tolist():
         raise SystemExit(f"{kind} {target}: fit and route accept other items than the benchmark")
 
 
 def unanimous(name: str, pool: int, seed: int) -> dict[str, float]:
     """Return what is accepted where all annotators say the same, and how much of it is wrong."""
-    data, items = study(name, pool, seed)
-    evidence = data.evidence(items)
-    plain = "majority" if data.task.level == "nominal" else "median"
-    config = config_of(data, items, aggregate=plain, min_agreement=1.0)
-    routed = route_all(evidence, fit_all(evidence, config).rule)
-    accepted = [item for item in items if routed[item].accepted]
-    labels = {item: routed[item].consensus.label for item in items}
-    wrong = [item for item in items if not data.task.right(data.truth[item], labels[item])]
+    given = study(name, pool, seed)
+    plain = "majority" if given.data.task.level == "nominal" else "median"
+    config = given.config(aggregate=plain, min_agreement=1.0)
+    routed = route_all(given.evidence, fit_all(given.evidence, config).rule)
+    wrong = [given.wrong(item, routed[item].consensus.label) for item in given.ids]
+    accepted = np.array([routed[item].accepted for item in given.ids])
     return {
-        "items": len(items),
-        "annotators": len(evidence.names),
-        "accuracy": 1 - len(wrong) / len(items),
-        "coverage": len(accepted) / len(items),
-        "error": len({*accepted} & {*wrong}) / max(len(accepted), 1),
+        "items": len(given.ids),
+        "annotators": len(given.evidence.names),
+        "accuracy": 1 - float(np.mean(wrong)),
+        "coverage": float(accepted.mean()),
+        "error": float(accepted @ wrong) / max(int(accepted.sum()), 1),
     }
 
 
