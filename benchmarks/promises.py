@@ -10,9 +10,10 @@ of an earlier run of 1,000 with another program, of the same methods and about t
 Populations: "clear" (accuracy .853, AUROC of the score .856), "weak" (more noise in the score),
 "null" (every item wrong with a probability just above the target), "step" (so for the 70% with the
 highest scores, and the others worse), "votes" (five vote shares). In "learned" the score is a
-logistic regression on 15 features, fitted to the gold that tests it: in the sample (never do), or
-cross-fitted; or on half of it. In "drawn apart" gold is not a plain random draw: easy items (half
-of them) four times as often as others, or whole documents of ten items whose errors go together.
+logistic regression on 15 features ("null": that tell nothing; "ties": on one of five values),
+fitted to the gold that tests it: in the sample (never do), or cross-fitted; or on half of it. In
+"drawn apart" gold is not a plain random draw: easy items (half of them) four times as often as
+others, or whole documents of ten items whose errors go together.
 
 MAPIE (BSD-3) is compared if it is installed: pip install mapie.
 """
@@ -30,10 +31,11 @@ from importlib.util import find_spec
 from math import sqrt
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from prelabel.confidence import on_one_scale
 from prelabel.promise_tests import GRID
 from prelabel.promises import dataset, expected, selective
 from prelabel.weighted_promises import (
@@ -134,13 +136,13 @@ class Row:
         return {"violated": violated, "error": mean, "coverage": coverage, "holds": bool(holds)}
 
 
-def naive(scores: np.ndarray, wrong: np.ndarray) -> float | None:
+def naive(scores: np.ndarray, wrong: np.ndarray, target: float = TARGET) -> float | None:
     """The lowest score at which the error seen in gold is the target or less."""
     order = np.argsort(-scores, kind="stable")
     ranked, errors = scores[order], wrong[order]
     last = np.append(ranked[1:] != ranked[:-1], True)  # of a tie, all or none
     seen = np.cumsum(errors) / np.arange(1, len(errors) + 1)
-    fine = np.flatnonzero(last & (seen <= TARGET))
+    fine = np.flatnonzero(last & (seen <= target))
     return float(ranked[fine[-1]]) if len(fine) else None
 
 
@@ -233,37 +235,61 @@ def drawn_apart(n: int, runs: int, seed: int) -> dict[str, Row]:
     return rows
 
 
-def learned(n: int, runs: int, seed: int, *, signal: bool) -> dict[str, Row]:
-    """Scores fitted to the gold that tests them: in the sample (wrong), cross-fitted, halved."""
-    rng = np.random.default_rng([seed, n, signal])
-    weights = np.zeros(FEATURES)
-    weights[:5] = 2.174 / sqrt(5) if signal else 0.0
-    level = 2.94 if signal else float(-logit(1.0001 * TARGET))
-    rows = {
-        name: Row()
-        for name in ("selective, in the sample", "selective, cross-fitted", "selective, halved")
-    }
-    features = rng.standard_normal((20_000, FEATURES))
-    errors = expit(-(level + features @ weights))
+def normal(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fifteen features, of which five tell something."""
+    x = rng.standard_normal((n, FEATURES))
+    return x, expit(-2.94 - 2.174 / sqrt(5) * x[:, :5].sum(axis=1))
+
+
+def telling_nothing(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fifteen features, and all items are wrong alike, just above the target."""
+    return rng.standard_normal((n, FEATURES)), np.full(n, 1.0001 * TARGET)
+
+
+def alike(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Five kinds of items; the wrong ones of the best kind alone are above the target of all."""
+    kind = rng.choice(5, n, p=[0.37, 0.24, 0.16, 0.13, 0.1])
+    return -kind[:, None].astype(float), np.array([0.143, 0.2, 0.3, 0.4, 0.5])[kind]
+
+
+LEARNED = {"learned": normal, "learned null": telling_nothing, "learned ties": alike}
+
+
+def learned(name: str, n: int, runs: int, seed: int) -> dict[str, Row]:
+    """Scores fitted to the gold that tests them: in the sample (wrong), cross-fitted, halved.
+
+    Cross-fitted scores of all folds are put on one scale, as `fit` does; "scales apart": are not.
+    """
+    rng, rows = np.random.default_rng([seed, n, *name.encode()]), defaultdict(Row)
+    pool, errors = LEARNED[name](rng, 20_000)
+    items = [f"{at}" for at in range(n)]
     for _ in range(runs):
-        x = rng.standard_normal((n, FEATURES))
-        wrong = rng.random(n) < expit(-(level + x @ weights))
+        x, chance = LEARNED[name](rng, n)
+        wrong = rng.random(n) < chance
         half = np.arange(n) < n // 2
-        for name, row in rows.items():
-            fitted = half if name.endswith("halved") else np.ones(n, dtype=bool)
-            if min(wrong[fitted].sum(), (~wrong[fitted]).sum()) < 5:
-                row.add(name, Truth(features[:, 0], errors), None)
-                continue
-            model = LogisticRegression(C=1.0).fit(x[fitted], ~wrong[fitted])
-            everything = model.predict_proba(features)[:, 1]
-            scores, bad = model.predict_proba(x)[:, 1], wrong
-            if name.endswith("fitted"):
-                folds = StratifiedKFold(5, shuffle=True, random_state=0)
-                scores = cross_val_predict(model, x, ~wrong, cv=folds, method="predict_proba")[:, 1]
-            if name.endswith("halved"):
-                scores, bad = scores[~half], wrong[~half]
-            found = selective(scores, bad, everything[:POOL], target=TARGET, delta=DELTA)
-            row.add(name, Truth(everything, errors), found.threshold)
+        if min(wrong[half].sum(), (~wrong[half]).sum()) < 5:
+            continue
+        model = LogisticRegression(C=1.0).fit(x, ~wrong)
+        everything, final = (model.predict_proba(some)[:, 1] for some in (pool, x))
+        folds = StratifiedKFold(5, shuffle=True, random_state=0)
+        own = cross_val_predict(model, x, ~wrong, cv=folds, method="predict_proba")[:, 1]
+        fold = np.empty(n, dtype=int)
+        for part, (_, test) in enumerate(folds.split(x, wrong)):
+            fold[test] = part
+        model = LogisticRegression(C=1.0).fit(x[half], ~wrong[half])
+        halved = (model.predict_proba(some)[:, 1] for some in (pool, x[~half]))
+        tried = {
+            "in the sample": (everything, final, wrong),
+            "scales apart": (everything, own, wrong),
+            "cross-fitted": (everything, on_one_scale(items, own, final, fold), wrong),
+            "halved": (*halved, wrong[~half]),
+        }
+        for how, (of_pool, scores, bad) in tried.items():
+            truth, at = Truth(of_pool, errors), {"target": TARGET, "delta": DELTA}
+            found = selective(scores, bad, of_pool[:POOL], **at)
+            rows[f"selective, {how}"].add("selective", truth, found.threshold)
+            found = dataset(scores, bad, **at)
+            rows[f"dataset, {how}"].add("dataset", truth, found.threshold)
     return rows
 
 
@@ -302,10 +328,10 @@ def main() -> None:
     for name in POPULATIONS:
         for n in args.sizes:
             found += told(name, n, simulate(name, n, args.runs, args.seed, mapie_runs), args.json)
-    for signal in (True, False):
+    for name in LEARNED:
         for n in (200, 500):
-            rows = learned(n, max(args.runs // 2, 1), args.seed, signal=signal)
-            found += told("learned" if signal else "learned null", n, rows, args.json)
+            rows = learned(name, n, max(args.runs // 2, 1), args.seed)
+            found += told(name, n, rows, args.json)
     for n in (500, 1000):
         found += told(
             "drawn apart", n, drawn_apart(n, max(args.runs // 2, 1), args.seed), args.json

@@ -17,7 +17,7 @@ from scipy.special import expit
 from prelabel.choosing import FOLDS
 from prelabel.confidence_report import ConfidenceReport, report_of
 from prelabel.errors import InputError
-from prelabel.neighbours import FEW_TEXTS, distance, fit_texts, similarities
+from prelabel.neighbours import FEW_TEXTS, distances, fit_texts, similarities
 from prelabel.records import content_hash
 from prelabel.signal_choice import VOTES_ALONE, Chosen, Fitted, Split, Trial
 from prelabel.signal_table import (
@@ -45,7 +45,9 @@ __all__ = [
     "confidence_of",
     "confidences",
     "fit_confidence",
-    "novelty",
+    "folds_of",
+    "novelties",
+    "on_one_scale",
     "unlike_gold",
 ]
 
@@ -93,7 +95,8 @@ def fit_confidence(
         fold = np.zeros(len(used), dtype=np.int64)
         report = report_of(PLAIN, table, fold, own, None, VOTES_ALONE, left_out, seed)
     else:
-        fold = _folds(used, folds, seed)
+        fold_by_item = folds_of(used, seed) if folds is None else folds
+        fold = np.array([fold_by_item[row.item] for row in used], dtype=np.int64)
         # the matrices are small: threads would cost more than they bring
         with threadpool_limits(1, user_api="blas"):
             table = levelled(table, fold) if folds is not None else table
@@ -123,10 +126,14 @@ def confidence_of(params: Params, signals: Signals, text: str = "") -> float:
     return float(confidences(params, [(signals, text)])[0])
 
 
-def confidences(params: Params, rows: Iterable[tuple[Signals, str]]) -> FloatArray:
+def confidences(
+    params: Params, rows: Iterable[tuple[Signals, str]], own: Sequence[int] = ()
+) -> FloatArray:
     """Return the probability that each item's consensus is right, from its signals and text.
 
     The same item gets the same number alone and among others. 0 where there is no consensus.
+    ``own`` is for gold items, that none counts as similar to itself: each one's place among those
+    that were learned from, sorted by id.
     """
     listed = list(rows)
     groups = [signals.groups for signals, _ in listed]
@@ -135,7 +142,7 @@ def confidences(params: Params, rows: Iterable[tuple[Signals, str]]) -> FloatArr
         scores = share
     else:
         scores = np.full(len(listed), params["intercept"])
-        similar = _similar(params, [text for _, text in listed])
+        similar = _similar(params, [text for _, text in listed], own)
         for written in params["columns"]:
             column = Column(*(written[key] for key in Column._fields))
             known = similar.get(column.name) if column.group == SIMILAR else None
@@ -146,21 +153,45 @@ def confidences(params: Params, rows: Iterable[tuple[Signals, str]]) -> FloatArr
     return found
 
 
-def novelty(params: Params, text: str) -> float | None:
-    """Return how unlike all gold a text is, from 0 to 1; None where gold or the item has no text.
+def on_one_scale(
+    items: Sequence[str], held_out: FloatArray, final: FloatArray, fold: Sequence[int]
+) -> FloatArray:
+    """Return held-out confidences on the scale of the fit on all gold.
+
+    Every fold's fit has a scale of its own: items that are all alike get another confidence in each
+    fold, and a threshold among these would part them, while the final fit accepts all or none. So
+    the items of a fold, ranked by held-out confidence (ties by a hash), get the ``final`` fit's
+    confidences in these same items, ranked. At any threshold as many of them pass as the final fit
+    accepts; which ones, a fit says that saw none of them. nan is an item that is never accepted.
+    """
+    found, folds = np.full(len(items), np.nan), np.asarray(fold)
+    chance = [content_hash(item) for item in items]
+    for part in np.unique(folds):
+        own = np.flatnonzero(folds == part)
+        ranked = sorted(
+            own[~np.isnan(held_out[own])], key=lambda at: (-held_out[at].round(9), chance[at])
+        )
+        values = np.sort(final[own][~np.isnan(final[own])])[::-1][: len(ranked)]
+        found[ranked[: len(values)]] = values
+    return found
+
+
+def novelties(params: Params, texts: Sequence[str]) -> FloatArray:
+    """Return how unlike all gold each text is, from 0 to 1; nan where gold or the item has no text.
 
     It is 1 minus the cosine to the nearest gold item.
     """
-    return distance(params["gold"], text) if params["gold"] else None
+    return distances(params["gold"], texts) if params["gold"] else np.full(len(texts), np.nan)
 
 
-def unlike_gold(params: Params, text: str) -> bool:
-    """Say whether a text is farther from gold than 99 of 100 gold items are from the others.
+def unlike_gold(params: Params, texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Say which texts are farther from gold than 99 of 100 gold items are from the others.
 
     Where gold items have nothing in common with each other, none is.
     """
-    found = novelty(params, text)
-    return found is not None and found > params["gold"]["far"]
+    found = novelties(params, texts)
+    far: NDArray[np.bool_] = found > (params["gold"]["far"] if params["gold"] else 1.0)
+    return far
 
 
 def _check(rows: Sequence[Judged], folds: Mapping[str, int] | None) -> None:
@@ -173,7 +204,7 @@ def _check(rows: Sequence[Judged], folds: Mapping[str, int] | None) -> None:
         if row.item not in folds:
             raise InputError(f"confidence: gold item {row.item!r} has no fold; name one for each")
     n = len({folds[row.item] for row in rows})
-    if rows and n < LEAST_FOLDS:
+    if len(rows) >= TOO_FEW and n < LEAST_FOLDS:
         raise InputError(f"confidence: {n} folds; give {LEAST_FOLDS} or more")
 
 
@@ -184,15 +215,10 @@ def _texts(rows: Sequence[Judged]) -> Params | None:
     return fit_texts([row.text for row in rows])
 
 
-def _folds(rows: Sequence[Judged], folds: Mapping[str, int] | None, seed: int) -> Places:
-    """Return the items' folds: those given, else with about as many wrong in each."""
-    if folds is not None:
-        return np.array([folds[row.item] for row in rows], dtype=np.int64)
-    keys = [(row.right, content_hash([seed, row.item]), row.item) for row in rows]
-    order = sorted(range(len(rows)), key=keys.__getitem__)
-    found = np.empty(len(rows), dtype=np.int64)
-    found[order] = np.arange(len(rows)) % FOLDS
-    return found
+def folds_of(rows: Iterable[Judged], seed: int = 0) -> dict[str, int]:
+    """Return each item's fold, about as many wrong in each, whatever the order of items."""
+    keys = sorted((row.right, content_hash([seed, row.item]), row.item) for row in rows)
+    return {item: at % FOLDS for at, (_, _, item) in enumerate(keys)}
 
 
 def _held_out(table: Table, fold: Places, *, several: bool) -> FloatArray:
@@ -229,10 +255,12 @@ def _numbers(groups: Sequence[Mapping[str, Mapping[str, float]]], group: str, na
     return np.fromiter((own.get(group, empty).get(name, nan) for own in groups), np.float64)
 
 
-def _similar(params: Params, texts: Sequence[str]) -> dict[str, FloatArray]:
+def _similar(params: Params, texts: Sequence[str], own: Sequence[int]) -> dict[str, FloatArray]:
     """Return the numbers of the group of similar items; empty where it is not in use."""
     if SIMILAR not in params["groups"]:
         return {}
     right = np.array(params["gold"]["right"], dtype=np.bool_)
-    numbers = similar_numbers(similarities(params["gold"], texts), right)
+    near = similarities(params["gold"], texts)
+    near[np.arange(len(own)), np.array(own, dtype=np.int64)] = 0.0
+    numbers = similar_numbers(near, right)
     return dict(zip(SIMILAR_NAMES, numbers.T, strict=True))

@@ -89,11 +89,13 @@ def similarities(params: Params, texts: Sequence[str]) -> FloatArray:
     return np.clip(found, 0.0, 1.0)
 
 
-def distance(params: Params, text: str) -> float | None:
-    """Return how far a text is from the nearest gold text, 0 to 1; None of one without words."""
-    if not params["texts"] or _WORD.search(text) is None:
-        return None
-    return 1 - float(similarities(params, [text]).max())
+def distances(params: Params, texts: Sequence[str]) -> FloatArray:
+    """Return how far each text is from the nearest gold text, 0 to 1; nan of one without words."""
+    found = np.full(len(texts), np.nan)
+    says = [at for at, text in enumerate(texts) if _WORD.search(text)]
+    if params["texts"]:
+        found[says] = 1 - similarities(params, [texts[at] for at in says]).max(axis=1)
+    return found
 
 
 def of_the_nearest(similar: FloatArray, right: FloatArray) -> FloatArray:

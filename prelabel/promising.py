@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from prelabel.confidence import Judged, confidences, fit_confidence, unlike_gold
+from prelabel.confidence import (
+    Judged,
+    confidences,
+    fit_confidence,
+    folds_of,
+    on_one_scale,
+    unlike_gold,
+)
 from prelabel.errors import InputError
-from prelabel.fitting import held_out
 from prelabel.known import Known, known_well
 from prelabel.promises import grouped
 from prelabel.records import content_hash
+from prelabel.weighing import held_out_by_fold
 from prelabel.weighted_promises import Independent, independent_gold
 
 if TYPE_CHECKING:
     from prelabel.confidence_report import ConfidenceReport
     from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
+    from prelabel.estimate import FloatArray
     from prelabel.promise import Promise
     from prelabel.records import Consensus, Gold, Item, Label
     from prelabel.votes import Evidence
+    from prelabel.weighing import Weighed
 
 LABEL = "label"
 """Asks for a promise of each label, where it stands in place of a metadata column."""
@@ -69,25 +78,13 @@ def with_promise(
     other gold, for a test that is exact. Raises ``InputError`` where no gold item has votes.
     """
     pool = {item.id: item for item in items if _labeled(evidence, rule, item.id)}
-    learn = usable(gold, evidence, rule, pool)
-    unseen = held_out(evidence, rule, learn)
-    rows = [known_well(evidence, rule, pool[g.item_id], unseen.get(g.item_id)) for g in learn]
-    judged = [
-        Judged(one.item_id, one.signals, one.text, _right(evidence, g.label, one))
-        for g, one in zip(learn, rows, strict=True)
-        if one.consensus.label is not None
-    ]
-    if not judged:
-        raise InputError(
-            "decide: promise: no gold item has votes; label gold items, or take the promise out"
-        )
-    params, report, cross_fitted = fit_confidence(judged, seed=seed)
-    rule = replace(rule, confidence=params, gold=len(judged))
+    learnt = learn_confidence(rule, evidence, gold, pool, seed=seed)
+    rule = learnt.rule
     if test is None:
-        tested = learn
+        tested = learnt.gold
         found = [
-            Judgement(one, cross_fitted.get(one.item_id), _group(config.each, pool, one.consensus))
-            for one in rows
+            Judgement(one, learnt.sure.get(one.item_id), _group(config.each, pool, one.consensus))
+            for one in learnt.rows
         ]
     else:
         tested = usable(test, evidence, rule, pool)
@@ -102,7 +99,86 @@ def with_promise(
             "tested_on": content_hash([[g.item_id, g.label] for g in tested if not g.drawn]),
             "groups": {group: promise.to_dict() for group, promise in promises.items()},
         },
-    ), report
+    ), learnt.report
+
+
+class Learnt(NamedTuple):
+    """A rule with its confidence, and what it made of its own gold without learning from it.
+
+    ``rows`` are in the order of ``gold``. ``sure`` is each gold item's confidence by a fit that did
+    not see it, on the scale of the rule: what a promise is tested on.
+    """
+
+    rule: DecisionRule
+    report: ConfidenceReport
+    gold: Sequence[Gold]
+    rows: Sequence[Known]
+    sure: Mapping[str, float]
+
+
+def learn_confidence(
+    rule: DecisionRule,
+    evidence: Evidence,
+    gold: Sequence[Gold],
+    pool: Mapping[str, Item],
+    *,
+    seed: int = 0,
+) -> Learnt:
+    """Fit the confidence of a rule on gold, and cross-fit it for the gold items themselves.
+
+    ``pool`` are the items to be labeled, by id, gold among them. Raises ``InputError`` where no
+    gold item has votes.
+    """
+    learn = usable(gold, evidence, rule, pool)
+    unseen: Mapping[str, Weighed] = {}
+    fold: Mapping[str, int] = {}
+    if rule.learned:
+        unseen, fold = held_out_by_fold(evidence, learn, rule.params, rule.annotators)
+    rows = [known_well(evidence, rule, pool[g.item_id], unseen.get(g.item_id)) for g in learn]
+    judged = [
+        Judged(one.item_id, one.signals, one.text, _right(evidence, g.label, one))
+        for g, one in zip(learn, rows, strict=True)
+        if one.consensus.label is not None
+    ]
+    if not judged:
+        raise InputError(
+            "decide: promise: no gold item has votes; label gold items, or take the promise out"
+        )
+    fold = {**folds_of(judged, seed), **fold}  # the aggregator's where it has some
+    params, report, held_out = fit_confidence(judged, folds=fold, seed=seed)
+    rule = replace(rule, confidence=params, gold=len(judged))
+    nan = float("nan")
+    sure = on_one_scale(
+        [one.item_id for one in rows],
+        np.array([nan if one.bars else held_out.get(one.item_id, nan) for one in rows]),
+        _as_routed(rule, evidence, rows, pool, held_out),
+        [fold.get(one.item_id, 0) for one in rows],
+    )
+    told = {rows[at].item_id: float(sure[at]) for at in np.flatnonzero(~np.isnan(sure))}
+    return Learnt(rule, report, learn, rows, told)
+
+
+def _as_routed(
+    rule: DecisionRule,
+    evidence: Evidence,
+    rows: Sequence[Known],
+    pool: Mapping[str, Item],
+    learned: Collection[str],
+) -> FloatArray:
+    """Return the confidence that the rule, which saw them, has in gold items; nan: not accepted."""
+    if rule.learned:
+        rows = [known_well(evidence, rule, pool[one.item_id]) for one in rows]
+    found = np.full(len(rows), np.nan)
+    place = {item: at for at, item in enumerate(sorted(learned))}
+    here = [at for at, one in enumerate(rows) if one.item_id in place and one.signals.groups]
+    assert rule.confidence is not None
+    found[here] = confidences(
+        rule.confidence,
+        ((rows[at].signals, rows[at].text) for at in here),
+        [place[rows[at].item_id] for at in here],
+    )
+    found[[at for at, one in enumerate(rows) if one.bars]] = np.nan
+    return found
 
 
 def usable(
@@ -130,8 +206,9 @@ def judge(
         voted = [one for one in rows if one.consensus.label is not None]
         told = confidences(rule.confidence, ((one.signals, one.text) for one in voted))
         sure = {one.item_id: float(p) for one, p in zip(voted, told, strict=True)}
-        for one in rows:
-            if unlike_gold(rule.confidence, one.text):
+        unlike = unlike_gold(rule.confidence, [one.text for one in rows])
+        for one, strange in zip(rows, unlike, strict=True):
+            if strange:
                 one = one._replace(bars=(*one.bars, UNLIKE))  # noqa: PLW2901
             yield Judgement(one, sure.get(one.item_id), _group(each, some, one.consensus))
 

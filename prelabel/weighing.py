@@ -83,6 +83,13 @@ def held_out(
     The method of ``params`` is fitted anew on four fifths of the gold for the rest, five times
     over. Gold items that it did not learn from are left out: ``params`` never saw them.
     """
+    return held_out_by_fold(evidence, gold, params, only)[0]
+
+
+def held_out_by_fold(
+    evidence: Evidence, gold: Sequence[Gold], params: Params, only: Sequence[str]
+) -> tuple[dict[str, Weighed], dict[str, int]]:
+    """Return what `held_out` does, and each item's fold."""
     cases = gold_cases(evidence, gold, only)
     fold = folds(cases)
     fit = _fitter(evidence, only, params["method"])
@@ -93,7 +100,7 @@ def held_out(
         for item in (item for item, own in fold.items() if own == part):
             ballot = restrict(evidence.ballot(item), only)
             found[item] = consensus(ballot, fitted, evidence.task)
-    return found
+    return found, fold
 
 
 def _fitter(

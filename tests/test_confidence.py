@@ -19,7 +19,7 @@ from prelabel.confidence import (
     confidence_of,
     confidences,
     fit_confidence,
-    novelty,
+    novelties,
     unlike_gold,
 )
 from prelabel.confidence_report import auroc
@@ -366,17 +366,19 @@ def test_on_real_labels_it_separates_better_than_votes(shared_data):
 def test_what_is_unlike_any_gold_item():
     gold = judged(200, texts=True)
     params = fit_confidence(gold)[0]
-    assert novelty(params, gold[0].text) == pytest.approx(0, abs=1e-6)
-    assert not unlike_gold(params, gold[0].text)
-    assert unlike_gold(params, "Ужасно медленная доставка")
-    assert novelty(params, "Ужасно медленная доставка") > params["gold"]["far"]
-    assert novelty(params, "") is None
-    assert not unlike_gold(params, "")
-    common = [unlike_gold(params, row.text) for row in judged(300, 5, texts=True)]
-    assert np.mean(common) < 0.05
+    asked = [gold[0].text, "Ужасно медленная доставка", ""]
+    assert unlike_gold(params, asked).tolist() == [False, True, False]
+    known, unknown, empty = novelties(params, asked)
+    assert known == pytest.approx(0, abs=1e-6)
+    assert unknown > params["gold"]["far"]
+    assert np.isnan(empty)
+    texts = [row.text for row in judged(300, 5, texts=True)]
+    assert unlike_gold(params, texts).mean() < 0.05
+    alone = [novelties(params, [text])[0] for text in texts]
+    assert np.array_equal(novelties(params, texts), alone)  # whatever others are asked about
     without = fit_confidence(judged(60))[0]
-    assert novelty(without, "any") is None
-    assert not unlike_gold(without, "any")
+    assert np.isnan(novelties(without, ["any"])).all()
+    assert not unlike_gold(without, ["any"]).any()
 
 
 def test_where_gold_items_have_nothing_in_common_nothing_is_unlike_them():
@@ -384,4 +386,4 @@ def test_where_gold_items_have_nothing_in_common_nothing_is_unlike_them():
     gold = [row._replace(text=word) for row, word in zip(judged(60), words, strict=True)]
     params = fit_confidence(gold)[0]
     assert params["gold"]["far"] == 1.0
-    assert not unlike_gold(params, "quite another text")
+    assert not unlike_gold(params, ["quite another text"]).any()
