@@ -135,7 +135,7 @@ def annotations(
 def timed(code: str, folder: Path) -> tuple[float, float, Any]:
     """Return seconds, peak MB and what a process of its own printed."""
     start = time.perf_counter()
-    done = subprocess.run(  # noqa: S603  our own code
+    done = subprocess.run(
         [sys.executable, "-c", code + REPORT, str(folder)],
         capture_output=True,
         text=True,

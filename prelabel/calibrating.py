@@ -34,8 +34,7 @@ from prelabel.calibrators import (
 from prelabel.choosing import Case, folds
 from prelabel.errors import InputError
 from prelabel.estimate import Estimate, FloatArray, wilson
-from prelabel.scoring import shown_items
-from prelabel.votes import missing_gold, outcome_table
+from prelabel.votes import missing_gold
 from prelabel.voting import Poll
 from prelabel.weighing import AUTO, fit_weights, held_out
 
@@ -169,10 +168,7 @@ def _said(
     evidence: Evidence, gold: Sequence[Gold]
 ) -> tuple[dict[tuple[str, str], list[Said]], tuple[str, ...]]:
     """Return the confidences by annotator and source, and notes on annotators without any."""
-    shown = {
-        str(name): shown_items(rows)
-        for name, rows in outcome_table(evidence).groupby("annotator", sort=False)
-    }
+    shown = {evidence.names[key]: items for key, items in evidence.shown().items()}
     found: dict[tuple[str, str], list[Said]] = {}
     for identifier, name in evidence.names.items():
         for g in gold:
