@@ -128,7 +128,13 @@ def calibration(
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to calibrate on; name a file under `gold:` in prelabel.yaml")
-    evidence = evidence_of(project, annotators)
+    return calibrations_of(evidence_of(project, annotators), gold, seed=seed)
+
+
+def calibrations_of(
+    evidence: Evidence, gold: Sequence[Gold], *, seed: int = 0
+) -> CalibrationReport:
+    """Judge and calibrate all kinds of confidence in some evidence against gold."""
     said, silent = _said(evidence, gold)
     used = {g.split for g in gold}
     return CalibrationReport(
