@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from prelabel.decide import DecisionRule
 from prelabel.estimate import wilson
 from prelabel.fitting import fit_rule, held_out
-from prelabel.scoring import Score, score, score_labels, shown_items
+from prelabel.scoring import Score, score_labels, shown_items
 from prelabel.shift import shift_notes
-from prelabel.votes import Evidence, gold_table, missing_gold, outcome_table
+from prelabel.votes import (
+    Evidence,
+    consensus_labels,
+    consensus_table,
+    missing_gold,
+    outcome_table,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from prelabel.config import DecideConfig
-    from prelabel.records import Annotation, Consensus, Gold, Label
+    from prelabel.records import Consensus, Gold, Label
     from prelabel.tasks import Task
 
     Labels = Mapping[str, Mapping[str, Label]]
@@ -69,7 +76,7 @@ def score_all(
     """
     learn = gold if learn is None else learn
     rule = fit_rule(evidence, config.model_copy(update={"promise": None}), gold=learn)
-    labels, outcomes = evidence.labels(), outcome_table(evidence)
+    labels, outcomes = evidence.labels(), outcome_table(evidence, [g.item_id for g in gold])
     raw = [
         with_position_bias(one, evidence) for one in _scores(evidence, labels, outcomes, gold, seed)
     ]
@@ -100,20 +107,7 @@ def _scores(
     evidence: Evidence, labels: Labels, outcomes: pd.DataFrame, gold: Sequence[Gold], seed: int
 ) -> list[Score]:
     task = evidence.task
-    if hasattr(task, "measure"):
-        of = {g.item_id: g.label for g in gold}
-        found = score_labels(labels, outcomes, of, task, seed=seed)
-    else:
-        rows = [
-            (item, name, unit, value)
-            for name, own in labels.items()
-            for item, label in own.items()
-            for unit, value in task.votes(label).items()
-        ]
-        votes = pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
-        values = task.values() or ()
-        multi = task.name == "multi-label"
-        found = score(votes, outcomes, gold_table(task, gold), values, multi=multi, seed=seed)
+    found = score_labels(labels, outcomes, {g.item_id: g.label for g in gold}, task, seed=seed)
     if all(g.lure is None for g in gold):
         return found
     shown = {str(name): shown_items(rows) for name, rows in outcomes.groupby("annotator")}
@@ -121,7 +115,7 @@ def _scores(
         with_injections(
             one,
             labels.get(one.annotator, {}),
-            [g for g in gold if g.item_id not in shown[one.annotator]],
+            [g for g in gold if g.item_id not in shown.get(one.annotator, ())],
             task,
         )
         for one in found
@@ -140,33 +134,12 @@ def _consensus_score(
 
     ``unseen`` has the consensus of items that the rule learned from, by rules that did not.
     """
-    labels, outcomes = {}, []
-    for item, given in evidence.items.items():
-        own = [a for a in given if a.annotator in rule.annotators]
-        if not own:
-            continue
-        consensus = unseen.get(item) or rule.consensus(evidence.ballot(item), evidence.task)
-        if consensus.label is not None:
-            labels[item] = consensus.label
-        outcomes.append(
-            _together(own, name, "labeled" if consensus.label is not None else "abstained")
-        )
-    table = pd.DataFrame(outcomes).astype({"cost": float})
-    return _scores(evidence, {name: labels}, table, gold, seed)
-
-
-def _together(own: Sequence[Annotation], name: str, outcome: str) -> dict[str, Any]:
-    """Return the outcome row of a consensus: what all its annotations cost and were shown."""
-    costs = [a.usage.cost for a in own]
-    return {
-        "item": own[0].item_id,
-        "annotator": name,
-        "outcome": outcome,
-        "failure": None,
-        "cost": None if None in costs else sum(c or 0.0 for c in costs),
-        "latency": sum(a.latency for a in own),
-        "shown": tuple(shown for a in own for shown in a.shown),
-    }
+    on_gold = evidence.only([g.item_id for g in gold])
+    said = consensus_labels(on_gold, partial(rule.consensus, task=evidence.task), rule.annotators)
+    said |= {item: unseen[item].label for item in said.keys() & unseen.keys()}
+    given = {item: label for item, label in said.items() if label is not None}
+    outcomes = consensus_table(evidence, rule.annotators, said, name)
+    return _scores(evidence, {name: given}, outcomes, gold, seed)
 
 
 def with_injections(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from prelabel.project import Project
     from prelabel.records import Label
+    from prelabel.tasks import Task
 
 Cost = Literal["expert", "skilled", "crowd"]
 
@@ -131,7 +132,7 @@ def alt_tests(
     """Do what `alt_test` does for several LLMs, all if none is named; the best advantage first."""
     margin = epsilon_of(epsilon)
     told = told_by(project, humans, llms)
-    name, alike = _similarity(told.task, similarity)
+    name, alike = nearness_of(told.task, similarity)
     found = [
         alt_test_of(told.people, llm, labels, margin, alike, measure=name, seed=seed)
         for llm, labels in told.others.items()
@@ -191,7 +192,8 @@ def minus_square(a: float, b: float) -> float:
 NAMED = {**SIMILARITIES, "neg_rmse": minus_square}
 
 
-def _similarity(task: Any, wanted: Similarity | str | None) -> tuple[str, Similarity]:
+def nearness_of(task: Task, wanted: Similarity | str | None = None) -> tuple[str, Similarity]:
+    """Return what `similarity_of` does; the usual one of ratings is minus the RMSE."""
     if task.name == "rating" and wanted in (None, "neg_rmse"):
         return "neg_rmse", minus_square
     return similarity_of(task, wanted)

@@ -24,11 +24,7 @@ from prelabel.records import Annotation, Item, Routed, Usage, content_hash
 from prelabel.routing import route_all, sent_to_review
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
-from prelabel.votes import (
-    Evidence,
-    gather,
-    vote_table,
-)
+from prelabel.votes import Evidence, gather
 
 if TYPE_CHECKING:
     from prelabel.against_gold import ScoreReport
@@ -85,24 +81,15 @@ def agreement(
     Where items have the metadata column ``cluster``, such as their document, whole clusters are
     resampled for the intervals.
     """
-    from prelabel.overlaps import overlap_agreement
-    from prelabel.reliability import agreement as measure
-    from prelabel.tasks import Measured
+    from prelabel.overlaps import agreement_of
 
     evidence = evidence_of(project, annotators)
-    task, votes = evidence.task, vote_table(evidence)
     items = [item for item in project.items() if evidence.items[item.id]]
     clusters = {
         item.id: item.meta[cluster] for item in items if item.meta.get(cluster) not in (None, "")
     } or None
-    if isinstance(task, Measured):
-        labels, lengths = evidence.aligned_labels(), span_lengths(task, items)
-        return overlap_agreement(labels, votes, task, seed, clusters=clusters, lengths=lengths)
-    values = task.values()
-    declared = values is not None
-    if values is None:  # any number of a scale
-        values = tuple(sorted(votes["value"].unique()))
-    return measure(votes, values, level=task.level, seed=seed, clusters=clusters, declared=declared)
+    lengths = span_lengths(evidence.task, items)
+    return agreement_of(evidence, clusters=clusters, lengths=lengths, seed=seed)
 
 
 def span_lengths(task: Task, items: Sequence[Item]) -> dict[str, int] | None:

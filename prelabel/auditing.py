@@ -250,7 +250,7 @@ def gold_audit(
     gold = {g.item_id: g.label for g in whole if g.item_id in items}
     if not gold:
         raise InputError("no gold to audit; name a file under `gold:` in prelabel.yaml")
-    ranked = _ranked(evidence, gold)
+    ranked = rank_suspects(evidence, gold)
     flagged = [one for one in ranked if one.reasons]
     listed = [one.item for one in flagged][:most]
     rest = sorted(gold.keys() - set(listed))
@@ -295,19 +295,19 @@ def _evidence(project: Project, annotators: Sequence[str]) -> Evidence:
         return gather(project, ledger, others) if len(others) < len(found.names) else found
 
 
-def _ranked(evidence: Evidence, gold: Mapping[str, Label]) -> list[Suspect]:
+def rank_suspects(evidence: Evidence, gold: Mapping[str, Label]) -> list[Suspect]:
+    """Return what `suspects` does for the annotators of some evidence.
+
+    An annotator whose prompts showed a gold item as an example has no say on it.
+    """
     from prelabel.records import Gold
     from prelabel.votes import gold_table
 
-    shown: dict[str, set[str]] = {name: set() for name in evidence.names}
-    for given in evidence.items.values():
-        for a in given:
-            shown[a.annotator].update(a.shown)
+    shown = evidence.shown()
     labels: dict[str, dict[str, Label]] = {name: {} for name in evidence.names}
     rows = []
     for item in gold:
         for a in evidence.items.get(item, ()):
-            # an annotator that was shown this gold as an example has no say on it
             if a.outcome != "labeled" or item in shown[a.annotator]:
                 continue
             labels[a.annotator][item] = a.label

@@ -14,7 +14,6 @@ from prelabel.against_gold import CONSENSUS
 from prelabel.errors import InputError
 from prelabel.estimate import wilson
 from prelabel.mistakes import COLUMNS, Mistake, mistakes, self_confidence
-from prelabel.scoring import shown_items
 from prelabel.shift import Shift, shifts
 from prelabel.slices import SliceScore, cuts_of, main_figure, slice_scores
 from prelabel.throughput import Throughput, throughput, usage_table
@@ -70,7 +69,7 @@ def score_details(
     without gold, and for a column that no item has.
     """
     from prelabel.api import evidence_of
-    from prelabel.votes import missing_gold, outcome_table
+    from prelabel.votes import missing_gold
 
     scored = project.scoring_gold(split)
     if not scored:
@@ -79,8 +78,7 @@ def score_details(
     cuts = cuts_of(project.items(), gold, slices)
     evidence = evidence_of(project, annotators)
     task = evidence.task
-    outcomes = outcome_table(evidence)
-    shown = {str(name): shown_items(rows) for name, rows in outcomes.groupby("annotator")}
+    shown = {evidence.names[key]: items for key, items in evidence.shown().items()}
     labels = evidence.labels()
     found = judge(labels, gold, shown, task)
     consensus = consensus_of(project, evidence)

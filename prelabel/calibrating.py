@@ -34,8 +34,7 @@ from prelabel.calibrators import (
 from prelabel.choosing import Case, folds
 from prelabel.errors import InputError
 from prelabel.estimate import Estimate, FloatArray, wilson
-from prelabel.scoring import shown_items
-from prelabel.votes import missing_gold, outcome_table
+from prelabel.votes import missing_gold
 from prelabel.voting import Poll
 from prelabel.weighing import AUTO, fit_weights, held_out
 
@@ -129,7 +128,13 @@ def calibration(
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to calibrate on; name a file under `gold:` in prelabel.yaml")
-    evidence = evidence_of(project, annotators)
+    return calibrations_of(evidence_of(project, annotators), gold, seed=seed)
+
+
+def calibrations_of(
+    evidence: Evidence, gold: Sequence[Gold], *, seed: int = 0
+) -> CalibrationReport:
+    """Judge and calibrate all kinds of confidence in some evidence against gold."""
     said, silent = _said(evidence, gold)
     used = {g.split for g in gold}
     return CalibrationReport(
@@ -169,10 +174,7 @@ def _said(
     evidence: Evidence, gold: Sequence[Gold]
 ) -> tuple[dict[tuple[str, str], list[Said]], tuple[str, ...]]:
     """Return the confidences by annotator and source, and notes on annotators without any."""
-    shown = {
-        str(name): shown_items(rows)
-        for name, rows in outcome_table(evidence).groupby("annotator", sort=False)
-    }
+    shown = {evidence.names[key]: items for key, items in evidence.shown().items()}
     found: dict[tuple[str, str], list[Said]] = {}
     for identifier, name in evidence.names.items():
         for g in gold:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from prelabel.coefficients import CodedVotes, IntArray
     from prelabel.project import Project
-    from prelabel.records import Value
+    from prelabel.records import Gold, Value
+    from prelabel.votes import Evidence
 
 MOST_ANNOTATORS = 20
 """Of more annotators the pairs are too many to read; those with most gold are compared."""
@@ -157,12 +158,17 @@ def project_error_correlation(
     on items that its prompts used as examples. Raises InputError without gold.
     """
     from prelabel.api import evidence_of
-    from prelabel.weighing import gold_cases
 
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to find errors with; name a file under `gold:` in prelabel.yaml")
-    evidence = evidence_of(project, annotators)
+    return errors_of(evidence_of(project, annotators), gold, seed)
+
+
+def errors_of(evidence: Evidence, gold: Sequence[Gold], seed: int = 0) -> ErrorCorrelation:
+    """Measure how far the annotators of some evidence err together on gold."""
+    from prelabel.weighing import gold_cases
+
     cases = gold_cases(evidence, gold)
     votes = pd.DataFrame(
         [

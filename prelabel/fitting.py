@@ -68,10 +68,7 @@ def fit_all(
         params,
         config.min_agreement,
         config.min_votes,
-        sum(
-            any(a.outcome == "labeled" and a.annotator in chosen for a in given)
-            for given in evidence.items.values()
-        ),
+        evidence.voted(chosen),
         choice.items if choice and "problems" in params else 0,
         created=time.time(),
     )

@@ -34,6 +34,9 @@ Labels = Mapping[str, Mapping[str, Label]]
 
 Against = Literal["majority", "median", "others"]
 
+USUAL: dict[str, Against] = {"equal": "majority", "jaccard": "majority", "neg_mae": "median"}
+"""What people are compared with, by similarity; of others with each of the other people."""
+
 NO_PAIR = "no item has labels of two people"
 _CLOSE = 1e-9
 
@@ -136,15 +139,8 @@ def ceiling(
     """
     told = told_by(project, people, annotators)
     name, alike = similarity_of(told.task, similarity)
-    by_measure: dict[str, Against] = {
-        "equal": "majority",
-        "jaccard": "majority",
-        "neg_mae": "median",
-    }
-    usual = by_measure.get(name, "others")
-    found = ceiling_of(
-        told.people, told.others, alike, against=against or usual, measure=name, seed=seed
-    )
+    against = against or USUAL.get(name, "others")
+    found = ceiling_of(told.people, told.others, alike, against=against, measure=name, seed=seed)
     return replace(found, notes=(*told.notes, *found.notes))
 
 

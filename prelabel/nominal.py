@@ -5,6 +5,7 @@ Works on columns: hundreds of thousands of votes are compared as integers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -124,10 +125,14 @@ def measure(gold: IntArray, given: IntArray, truth: Truth, *, nothing: str, seed
     """
     table = _patterns(gold, given, truth)
     f1, chance = _resampled(table, multi=truth.multi, nothing=nothing, seed=seed)
-    labels = _label_scores(table, truth.labels, f1[2:], nothing)
-    metrics = {"macro_f1": f1[0], "cohen_kappa": chance[0], "mcc": chance[1]}
-    if truth.multi:
+    labels = _label_scores(table, truth.labels, f1[3:], nothing)
+    metrics = {"macro_f1": f1[0]}
+    if truth.multi:  # of single labels it is the accuracy
         metrics["micro_f1"] = f1[1]
+    weighted = f1[2]
+    if table.sizes.sum() and not (table.sizes @ table.gold).any():
+        weighted = replace(weighted, why="gold has no label on any item")
+    metrics |= {"weighted_f1": weighted, "cohen_kappa": chance[0], "mcc": chance[1]}
     return Measures(
         right=(gold == given).all(axis=1).tolist(),
         metrics=metrics,
@@ -161,7 +166,7 @@ def _patterns(gold: IntArray, given: IntArray, truth: Truth) -> _Patterns:
 def _resampled(
     table: _Patterns, *, multi: bool, nothing: str, seed: int
 ) -> tuple[list[Estimate], list[Estimate]]:
-    """Return [macro F1, micro F1, F1 of each label] and [Cohen's kappa, MCC]."""
+    """Return [macro, micro, weighted F1, F1 of each label] and [Cohen's kappa, MCC]."""
     empty = not table.sizes.sum()
     # percentiles also for few items: F1 jumps where a label's only item is left out
     f1 = bootstrap_each(
@@ -181,15 +186,21 @@ def _resampled(
 
 
 def f1_statistic(gold: NDArray[Any], given: NDArray[Any]) -> Statistic:
-    """Return macro F1, micro F1 and the F1 of each label; both say which items have which."""
+    """Return macro, micro and weighted F1 and the F1 of each label, from which items have which.
+
+    Macro is the mean over the labels that occur; weighted weighs each by its gold items; micro
+    counts all labels together.
+    """
     both = (gold & given).astype(np.float64)
     either = gold.astype(np.float64) + given
+    right = gold.astype(np.float64)
 
     def f1(weights: FloatArray) -> FloatArray:
-        hits, used = weights @ both, weights @ either
+        hits, used, support = weights @ both, weights @ either, weights @ right
         each = ratio(2 * hits, used)
         micro = ratio(2 * hits.sum(axis=1), used.sum(axis=1))
-        return np.column_stack([_mean_defined(each), micro, each])
+        weighted = ratio((support * np.nan_to_num(each)).sum(axis=1), support.sum(axis=1))
+        return np.column_stack([_mean_defined(each), micro, weighted, each])
 
     return f1
 

@@ -15,7 +15,13 @@ import numpy as np
 from prelabel.coefficients import agreeing_shares, alpha_statistic, pairable
 from prelabel.errors import InputError
 from prelabel.estimate import Estimate, FloatArray
-from prelabel.reliability import MOST_PAIRED, Agreement, LabelAgreement, PairAgreement
+from prelabel.reliability import (
+    MOST_PAIRED,
+    Agreement,
+    LabelAgreement,
+    PairAgreement,
+    agreement,
+)
 from prelabel.resampling import cluster_numbers, estimate, every_row, few_clusters, mean_share
 from prelabel.span_scores import keys
 from prelabel.unitizing import unitizing_alphas
@@ -28,8 +34,38 @@ if TYPE_CHECKING:
     from prelabel.coefficients import IntArray
     from prelabel.records import Label
     from prelabel.tasks import Measured
+    from prelabel.votes import Evidence
 
 NOTHING = "neither names anything"
+
+
+def agreement_of(
+    evidence: Evidence,
+    *,
+    clusters: Mapping[str, Hashable] | None = None,
+    lengths: Mapping[str, int] | None = None,
+    declared: bool = True,
+    seed: int = 0,
+) -> Agreement:
+    """Return how far the annotators of some evidence agree, by what fits its task.
+
+    ``clusters`` and ``lengths`` are as in `overlap_agreement`; ``declared`` says whether the task's
+    values are all there are.
+    """
+    from prelabel.tasks import Measured
+    from prelabel.votes import vote_table
+
+    task, votes = evidence.task, vote_table(evidence)
+    if isinstance(task, Measured):
+        labels = evidence.aligned_labels()
+        return overlap_agreement(labels, votes, task, seed, clusters=clusters, lengths=lengths)
+    values = task.values()
+    declared = declared and values is not None
+    if values is None:  # any number of a scale
+        values = tuple(sorted(votes["value"].unique()))
+    return agreement(
+        votes, values, level=task.level, seed=seed, clusters=clusters, declared=declared
+    )
 
 
 def overlap_agreement(

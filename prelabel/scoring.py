@@ -59,9 +59,10 @@ class Score:
     the sum of ``failed`` (by kind); coverage is ``labeled / gold_n``. All else is of the labeled
     items: ``accuracy`` needs the whole label right; ``metrics`` are the task's own, the main one
     first. Of single labels and label sets these are ``macro_f1``, the mean over labels that gold or
-    the annotator uses (``skipped`` names the others), ``cohen_kappa`` and ``mcc`` (for multi-label
-    means over the labels where they are defined), and for multi-label ``micro_f1``. ``confusion``
-    (rows gold, columns given, in the order of ``labels``) is for single values only.
+    the annotator uses (``skipped`` names the others), for multi-label ``micro_f1`` (of single
+    labels it is the accuracy), ``weighted_f1``, in which a label counts by its gold items, and
+    ``cohen_kappa`` and ``mcc`` (for multi-label means over the labels where they are defined).
+    ``confusion`` (rows gold, columns given, in the order of ``labels``) is for single values only.
     Costs are dollars for all ``gold_n`` annotations, None where a price is unknown; the interval of
     ``cost_per_correct`` is that of the share of right labels. Latency is in seconds.
     """

@@ -220,12 +220,17 @@ def _votes_as_given(evidence: Evidence) -> pd.DataFrame:
     )
 
 
-def outcome_table(evidence: Evidence) -> pd.DataFrame:
-    """Return a row an annotation: item, annotator, outcome, failure, cost, latency, shown."""
+def outcome_table(evidence: Evidence, items: Collection[str] | None = None) -> pd.DataFrame:
+    """Return a row an annotation: item, annotator, outcome, failure, cost, latency, shown.
+
+    ``shown`` has the items that any of the annotator's prompts had as examples. ``items`` limits
+    the rows to some.
+    """
     import numpy as np
     import pandas as pd
 
-    columns = evidence.columns
+    columns = evidence.columns if items is None else evidence.only(items).columns
+    shown = evidence.shown()
     return pd.DataFrame(
         {
             "item": _texts(columns.items, columns.item),
@@ -234,7 +239,9 @@ def outcome_table(evidence: Evidence) -> pd.DataFrame:
             "failure": _texts([*columns.failures, None], columns.failure),  # -1 is the last
             "cost": columns.cost,
             "latency": np.where(columns.called, columns.latency, np.nan),
-            "shown": _tuples(columns.examples, columns.shown),
+            "shown": _tuples(
+                [tuple(sorted(shown[name])) for name in columns.annotators], columns.annotator
+            ),
         }
     )
 
@@ -253,6 +260,8 @@ def consensus_table(
     own = evidence.columns.by(annotators).only(labels)
     shown = tuple(sorted(item for a in annotators for item in evidence.shown().get(a, ())))
     n = len(own.items)
+    called = np.bincount(own.item[own.called], minlength=n) > 0
+    seconds = np.bincount(own.item, np.where(own.called, own.latency, 0.0), n)
     return pd.DataFrame(
         {
             "item": own.items,
@@ -260,37 +269,31 @@ def consensus_table(
             "outcome": ["abstained" if labels[i] is None else "labeled" for i in own.items],
             "failure": None,
             "cost": np.bincount(own.item, own.cost, n),
-            "latency": np.bincount(own.item, own.latency, n),
+            "latency": np.where(called, seconds, np.nan),
             "shown": _tuples([shown], np.zeros(n, dtype=np.int32)),
         }
     )
 
 
 def consensus_labels(
-    evidence: Evidence,
-    decide: Callable[[Ballot], Consensus],
-    annotators: Collection[str],
-    *,
-    believe: bool,
+    evidence: Evidence, decide: Callable[[Ballot], Consensus], annotators: Collection[str]
 ) -> dict[str, Label]:
     """Return the consensus label of each item that one of ``annotators`` (ids) annotated, or None.
 
-    Items that were voted on alike are decided once. ``believe`` says whether distributions may
-    change what ``decide`` says of any item; else they are looked at only where there is a tie.
+    Items that were voted on alike, and have no distributions, are decided once.
     """
     from prelabel.columns import alike
 
     own = evidence.columns.by(annotators)
     found: dict[str, Label] = dict.fromkeys(own.named(own.item))
     believing = set(own.named(own.item[own.believes]))
-    alone: list[str] = []
     for items in alike(own):
-        said = decide(evidence.ballot(items[0], believe=False))
-        closer = [i for i in items if i in believing] if believe or said.tied else []
-        alone += closer
-        found |= dict.fromkeys(items if not closer else set(items) - set(closer), said.label)
-    single = evidence.only(alone)
-    return found | {item: decide(single.ballot(item)).label for item in alone}
+        told = [item for item in items if item in believing]
+        silent = [item for item in items if item not in believing]
+        if silent:
+            found |= dict.fromkeys(silent, decide(evidence.ballot(silent[0])).label)
+        found |= {item: decide(evidence.ballot(item)).label for item in told}
+    return found
 
 
 def gold_table(task: Task, gold: Iterable[Gold]) -> pd.DataFrame:

@@ -170,10 +170,8 @@ def gold_cases(
     from prelabel.votes import Ballot
 
     chosen = set(evidence.names if annotators is None else annotators)
-    shown: dict[str, set[str]] = {}
-    for given in evidence.items.values():
-        for a in given:
-            shown.setdefault(a.annotator, set()).update(a.shown)
+    gold, shown = list(gold), evidence.shown()
+    evidence = evidence.only([one.item_id for one in gold])
     cases = []
     for one in gold:
         if one.item_id not in evidence.items:
@@ -215,22 +213,16 @@ def _declared(evidence: Evidence, *, pooled: bool) -> dict[str, Sequence[Value] 
     """Return the declared values of each unit that occurs."""
     if pooled:
         return {POOLED: evidence.task.values()}
-    ballots = (evidence.aligned(item) for item in evidence.items)
-    units = dict.fromkeys(unit for b in ballots for votes in b.votes.values() for unit in votes)
-    return {unit: evidence.task.values(unit) for unit in units}
+    return {unit: evidence.task.values(unit) for unit in evidence.units()}
 
 
 def _votes_of(evidence: Evidence, chosen: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
+    from prelabel.votes import vote_table
 
-    rows = [
-        (item, name, unit, vote)
-        for item in evidence.items
-        for unit, poll in polls(evidence.aligned(item)).items()
-        for name, vote in poll.votes.items()
-        if name in chosen
-    ]
-    return pd.DataFrame(rows, columns=["item", "annotator", "unit", "value"])
+    votes = vote_table(evidence)
+    ids = {name: identifier for identifier, name in evidence.names.items() if identifier in chosen}
+    own = votes[votes["annotator"].isin(ids)]
+    return own.assign(annotator=own["annotator"].map(ids))
 
 
 def _fit_crowd(

@@ -72,6 +72,8 @@ def test_single_label_equals_a_second_implementation(seed):
     found = score_of(gold.tolist(), given.tolist())
     assert found.accuracy == wilson(int((gold == given).sum()), n)
     assert found.metrics["macro_f1"].value == pytest.approx(f1_score(gold, given, average="macro"))
+    weighted = f1_score(gold, given, average="weighted")
+    assert found.metrics["weighted_f1"].value == pytest.approx(weighted)
     assert found.metrics["cohen_kappa"].value == pytest.approx(cohen_kappa_score(gold, given))
     assert found.metrics["mcc"].value == pytest.approx(matthews_corrcoef(gold, given))
     assert found.confusion == tuple(map(tuple, confusion_matrix(gold, given, labels=LABELS)))
@@ -84,10 +86,10 @@ def test_single_label_equals_a_second_implementation(seed):
                 else mine.value == pytest.approx(theirs[at])
             )
         assert label.support == oracle[3][at]
-    for estimate in (found.metrics["macro_f1"], found.metrics["cohen_kappa"], found.metrics["mcc"]):
+    assert list(found.metrics) == ["macro_f1", "weighted_f1", "cohen_kappa", "mcc"]
+    for estimate in found.metrics.values():
         assert estimate.n == n
         assert estimate.low < estimate.value < estimate.high
-    assert "micro_f1" not in found.metrics
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -104,6 +106,8 @@ def test_multi_label_equals_a_second_implementation(seed):
     assert found.accuracy == wilson(int((gold == given).all(axis=1).sum()), n)
     assert found.metrics["macro_f1"].value == pytest.approx(f1_score(gold, given, average="macro"))
     assert found.metrics["micro_f1"].value == pytest.approx(f1_score(gold, given, average="micro"))
+    weighted = f1_score(gold, given, average="weighted")
+    assert found.metrics["weighted_f1"].value == pytest.approx(weighted)
     kappas = [cohen_kappa_score(gold[:, k], given[:, k]) for k in range(3)]
     assert found.metrics["cohen_kappa"].value == pytest.approx(np.mean(kappas))
     mccs = [matthews_corrcoef(gold[:, k], given[:, k]) for k in range(3)]
@@ -112,11 +116,9 @@ def test_multi_label_equals_a_second_implementation(seed):
     for at, label in enumerate(found.labels):
         mine = (label.precision.value, label.recall.value, label.f1.value, label.support)
         assert mine == pytest.approx([column[at] for column in oracle])
-    assert (
-        found.metrics["micro_f1"].low
-        < found.metrics["micro_f1"].value
-        < found.metrics["micro_f1"].high
-    )
+    for name in ("micro_f1", "weighted_f1"):
+        estimate = found.metrics[name]
+        assert estimate.low < estimate.value < estimate.high
     assert found.confusion is None
 
 
@@ -254,6 +256,7 @@ def test_multi_label_without_gold_or_labels_is_not_defined():
         is nothing.metrics["cohen_kappa"].value
         is None
     )
+    assert str(nothing.metrics["weighted_f1"]) == "not defined: gold has no label on any item"
 
 
 def test_one_label_only_leaves_kappa_and_mcc_undefined():

@@ -137,7 +137,7 @@ def test_tables(tmp_path):
     ]
     assert outcomes["outcome"].tolist() == ["labeled", "failed"]
     assert outcomes["cost"].isna().tolist() == [False, True]
-    assert outcomes["shown"].tolist() == [("i9",), ()]
+    assert outcomes["shown"].tolist() == [("i9",), ("i9",)]  # of all the annotator's prompts
     gold = gold_table(evidence.task, [Gold("i0", ["b"])])
     assert gold["value"].tolist() == [False, True, False]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -31,9 +31,10 @@ def read_items(folder: Path, config: ItemsConfig, limit: int | None = None) -> I
     """
     path = folder / config.path
     seen: dict[int, int] = {}  # hash of id -> line: a fraction of what the ids would need
+    columns, own, file = config.columns, meta_columns(config), str(path)
     rows = checked_rows(path, config.encoding, [config.id], wanted_columns(config))
     for row in islice(rows, limit):
-        where = f"{path}:{row.line}"
+        where = f"{file}:{row.line}"
         identifier = as_id(where, row, config.id)
         first = seen.setdefault(hash(identifier), row.line)
         if first != row.line:
@@ -41,13 +42,13 @@ def read_items(folder: Path, config: ItemsConfig, limit: int | None = None) -> I
                 f"{where}: id {identifier!r} is there already (line {first}); ids must differ"
             )
         tokens = tokens_of(row.cells.get(config.tokens)) if config.tokens else None
-        fields = {name: as_text(row.cells.get(name)) for name in config.columns}
+        fields = {name: as_text(row.cells.get(name)) for name in columns}
         if tokens is not None:
-            fields[config.columns[0]] = " ".join(tokens)
-        images = images_of(where, row, folder, config)
-        if not images and not any(text.strip() for text in fields.values()):
+            fields[columns[0]] = " ".join(tokens)
+        images = images_of(where, row, folder, config) if config.images else ()
+        if not images and not any(map(str.strip, fields.values())):
             need_content(where, row, identifier, config)
-        meta = meta_of(row, config)
+        meta = {name: row.cells.get(name) for name in own(row.cells)}
         yield Item(identifier, fields, meta if tokens is None else meta | {TOKENS: tokens}, images)
 
 
@@ -109,19 +110,25 @@ def checked_rows(
     absent = dict.fromkeys(somewhere)
     row = None
     for row in read_rows(path, encoding=encoding):
-        need_columns(f"{path}:{row.line}", row, always if ragged else [*always, *absent])
+        wanted = always if ragged else [*always, *absent]
+        if not row.cells.keys() >= set(wanted):
+            need_columns(f"{path}:{row.line}", row, wanted)
         absent = {name: None for name in absent if name not in row.cells}
         yield row
     if row and absent:
         need_columns(f"{path}", row, list(absent))
 
 
-def meta_of(row: Row, config: ItemsConfig) -> dict[str, Any]:
-    """Return the cells that are neither id nor text; what names pictures stays, for exports."""
-    if config.meta is not None:
-        return {name: row.cells.get(name) for name in config.meta}
+def meta_columns(config: ItemsConfig) -> Callable[[Iterable[str]], Iterable[str]]:
+    """Return what tells the columns of metadata among a row's: those named, else all others.
+
+    What names pictures stays, for exports.
+    """
+    named = config.meta
+    if named is not None:
+        return lambda _: named
     used = {config.id, *config.columns, *text_columns(config)}
-    return {name: value for name, value in row.cells.items() if name not in used}
+    return lambda columns: [name for name in columns if name not in used]
 
 
 def read_gold(

@@ -193,14 +193,14 @@ def _quoting(error: str) -> str:
 
 
 def _read_jsonl(path: Path, encoding: str | None) -> Iterator[Row]:
-    empty = True
+    empty, file = True, str(path)
     for number, line in enumerate(read_lines(path, encoding=encoding, newline="\n"), 1):
         if not line.strip():
             continue
-        empty = False
-        cells = _json_object(line, f"{path}:{number}")
+        empty, place = False, f"{file}:{number}"
+        cells = _json_object(line, place)
         if "\\u" in line:  # the only way in for what UTF-8 text cannot hold
-            _check_storable(cells, f"{path}:{number}")
+            _check_storable(cells, place)
         yield Row(number, cells)
     if empty:
         raise InputError(f"{path}: is empty; write one JSON object a line")
@@ -208,7 +208,7 @@ def _read_jsonl(path: Path, encoding: str | None) -> Iterator[Row]:
 
 def _json_object(line: str, place: str) -> dict[str, Any]:
     try:
-        value = json.loads(line, object_pairs_hook=_unique, parse_constant=_constant)
+        value = _JSON.decode(line)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{place}: not JSON ({error.msg} at column {error.colno}); write one JSON object a line"
@@ -220,7 +220,7 @@ def _json_object(line: str, place: str) -> dict[str, Any]:
             f"{place}: JSON, but not an object; write one object a line, {{...}}, without a list "
             "around them"
         )
-    if not all(name.strip() for name in value):
+    if not all(map(str.strip, value)):
         raise InputError(f"{place}: a column has no name; name it or remove it")
     return value
 
@@ -237,6 +237,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _constant(name: str) -> None:
     if name != "NaN":  # pandas and numpy say NaN for what is missing
         raise ValueError(f"{name} is not a JSON value")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
