@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prelabel.errors import InputError, MissingExtraError
-from prelabel.review import queue, store
+from prelabel.review import store
+from prelabel.review.building import build
 from prelabel.review.entries import entries, fingerprint
+from prelabel.review.hidden import Check, checks
 from prelabel.review.queue import Terms
 from prelabel.review.schema import Database
 
@@ -77,15 +79,26 @@ def refresh(
 
     with database.reading() as connection:
         known = {key: store.about(connection, key) for key in ("facts", "overlap", "guideline")}
-    terms = Terms(project.guideline.hash, overlap or int(known["overlap"] or 1))
+        seed = store.about(connection, "seed") or secrets.token_hex(8)
+        measured = store.has_hidden(connection)
+    chance = project.config.review
+    terms = Terms(
+        project.guideline.hash,
+        overlap or int(known["overlap"] or 1),
+        **chance.model_dump(),
+        seed=seed,
+    )
     facts = fingerprint(project, rule)
     wanted = {"facts": facts, "overlap": str(terms.overlap), "guideline": terms.guideline_hash}
     if always or known != wanted:
         routes = route(project, rule=rule)
-        found = entries(project, routes)
-        noted = {"facts": facts, "rule": routes.rule.hash}
+        found = list(entries(project, routes))
+        gold: list[Check] = []
+        if chance.gold_rate or measured:
+            gold = checks(project, routes.evidence, found, hide=chance.gold_rate > 0)
+        noted = {"facts": facts, "rule": routes.rule.hash, "seed": seed}
         with database.explained("written"):
-            queue.build(database, found, terms, project.task, **noted)
+            build(database, found, terms, project.task, gold, **noted)
     return terms
 
 
