@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,18 +19,21 @@ from prelabel.review.schema import CHECKS, FLAGS, LEASES, QUEUE, Database
 from prelabel.review.settling import Decision, Stage, stage_of
 from prelabel.review.store import (
     Reviewer,
+    about,
     counting_in,
     flags,
     gold_in,
     keep_lift,
     lifted,
     note_about,
+    open_store,
     opinions_by_item,
     rows_of_author,
     rows_under,
 )
 
 if TYPE_CHECKING:
+    from prelabel.project import Project
     from prelabel.review.hidden import Check
     from prelabel.tasks import Task
 
@@ -118,22 +123,33 @@ def judge_again(connection: sa.Connection, author: str, terms: Terms, task: Task
             restage(connection, slot, terms, task)
 
 
-def lift(
-    database: Database, reviewer: str, author: str, reason: str, terms: Terms, task: Task
-) -> None:
-    """Begin a reviewer's count on hidden gold anew, so that what they said counts again.
+def terms_of(project: Project, connection: sa.Connection, overlap: int | None = None) -> Terms:
+    """Return the terms of a project's review; without ``overlap`` it stays what it was."""
+    return Terms(
+        project.guideline.hash,
+        overlap or int(about(connection, "overlap") or 1),
+        **project.config.review.model_dump(),
+        seed=about(connection, "seed") or secrets.token_hex(8),
+    )
 
-    Raises ``InputError`` for somebody who has no flag, and without a reason.
+
+def lift(
+    project: Project, reviewer: str, *, reason: str, by: str = "owner", database: str | None = None
+) -> None:
+    """Let what a flagged reviewer decided count again, and begin their count on hidden gold anew.
+
+    Who says so and why is stored. Raises ``InputError`` for somebody without a flag, and without a
+    reason.
     """
     if not reason.strip():
         raise InputError("review lift: a flag is lifted for a reason; say it with --reason")
-    with database.writing() as connection:
+    with closing(open_store(project, database)) as opened, opened.writing() as connection:
         known = flags(connection)
         if reviewer not in known:
             there = ", ".join(sorted(known)) or "nobody"
             raise InputError(f"review lift: {reviewer!r} is not flagged; flagged: {there}")
-        keep_lift(connection, reviewer, author, reason.strip())
-        judge_again(connection, reviewer, terms, task)
+        keep_lift(connection, reviewer, by, reason.strip())
+        judge_again(connection, reviewer, terms_of(project, connection), project.task)
 
 
 def _queue_row(position: int, entry: Entry, stage: Stage) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def decisions(project: Project, database: str | None = None) -> dict[str, Adjudi
     item, does not count. ``label`` is None where people found that no label fits.
     """
     final = {}
-    stored = _stored(project, database)
+    stored = read_stored(project, database)
     for item, opinions in stored.opinions.items():
         one = settled(stored.count(opinions), project.task)
         if one:
@@ -83,7 +83,7 @@ def rows(project: Project, database: str | None = None) -> Iterator[dict[str, An
     and nobody settled it yet, and ``against gold`` on hidden gold. ``seconds`` is from showing to
     storing; ``trial`` says what was left to chance, and ``suggestion`` what the page suggested.
     """
-    stored = _stored(project, database)
+    stored = read_stored(project, database)
     for opinions in stored.opinions.values():
         final = settled(stored.count(opinions), project.task)
         for one in opinions:
@@ -151,6 +151,7 @@ class Stored:
     opinions: dict[str, list[Decision]]
     hashes: dict[str, str]
     gold: Gold
+    lifted: dict[str, int]
     flags: set[str]
 
     def count(self, opinions: Iterable[Decision]) -> list[Decision]:
@@ -158,9 +159,10 @@ class Stored:
         return countable(opinions, self.flags, self.gold, self.task)
 
 
-def _stored(project: Project, database: str | None) -> Stored:
+def read_stored(project: Project, database: str | None) -> Stored:
+    """Read what people said; nothing where there is no review yet."""
     if not exists(project, database):
-        return Stored(project.task, [], {}, {}, {}, set())
+        return Stored(project.task, [], {}, {}, {}, {}, set())
     with closing(open_store(project, database)) as opened, opened.reading() as connection:
         return _read(connection, project, store.rows_under(connection, project.guideline.hash))
 
@@ -173,7 +175,7 @@ def _read(connection: sa.Connection, project: Project, found: Iterable[Decision]
     floor, since = project.config.review.floor, store.lifted(connection)
     flags = flagged(last_words(rows), gold, since, floor, project.task)
     opinions = store.opinions_by_item(rows, hashes)
-    return Stored(project.task, rows, opinions, hashes, gold, flags)
+    return Stored(project.task, rows, opinions, hashes, gold, since, flags)
 
 
 def exists(project: Project, database: str | None) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from prelabel.errors import InputError, MissingExtraError
 from prelabel.review import store
-from prelabel.review.building import build
+from prelabel.review.building import build, terms_of
 from prelabel.review.entries import entries, fingerprint
 from prelabel.review.hidden import Check, checks
 from prelabel.review.queue import Terms
@@ -79,24 +79,18 @@ def refresh(
 
     with database.reading() as connection:
         known = {key: store.about(connection, key) for key in ("facts", "overlap", "guideline")}
-        seed = store.about(connection, "seed") or secrets.token_hex(8)
+        terms = terms_of(project, connection, overlap)
         measured = store.has_hidden(connection)
-    chance = project.config.review
-    terms = Terms(
-        project.guideline.hash,
-        overlap or int(known["overlap"] or 1),
-        **chance.model_dump(),
-        seed=seed,
-    )
+    hide = terms.gold_rate > 0
     facts = fingerprint(project, rule)
     wanted = {"facts": facts, "overlap": str(terms.overlap), "guideline": terms.guideline_hash}
     if always or known != wanted:
         routes = route(project, rule=rule)
         found = list(entries(project, routes))
         gold: list[Check] = []
-        if chance.gold_rate or measured:
-            gold = checks(project, routes.evidence, found, hide=chance.gold_rate > 0)
-        noted = {"facts": facts, "rule": routes.rule.hash, "seed": seed}
+        if hide or measured:
+            gold = checks(project, routes.evidence, found, hide=hide)
+        noted = {"facts": facts, "rule": routes.rule.hash, "seed": terms.seed}
         with database.explained("written"):
             build(database, found, terms, project.task, gold, **noted)
     return terms
