@@ -107,17 +107,16 @@ def judge_again(connection: sa.Connection, author: str, terms: Terms, task: Task
 
     The stages of the items that they decided follow, so that those come back to the queue.
     """
-    rows = rows_of_author(connection, author, terms.guideline_hash)
-    words = last_words(rows)
-    gold = gold_in(connection, sorted({one.item_id for one in words if one.trial}))
-    below = flagged(words, gold, lifted(connection), terms.floor, task)
+    hidden = rows_of_author(connection, author, terms.guideline_hash, hidden=True)
+    gold = gold_in(connection, sorted({one.item_id for one in hidden}))
+    below = flagged(last_words(hidden), gold, lifted(connection), terms.floor, task)
     if below == flags(connection) & {author}:
         return
     connection.execute(sa.delete(FLAGS).where(FLAGS.c.reviewer == author))
     if below:
         connection.execute(sa.insert(FLAGS).values(reviewer=author))
     reviewer = Reviewer(author, "reviewer")
-    for one in words:
+    for one in last_words(rows_of_author(connection, author, terms.guideline_hash)):
         slot = slot_of_item(connection, one.item_id, reviewer)
         if slot is not None and slot.item_hash == one.item_hash:
             restage(connection, slot, terms, task)

@@ -1,8 +1,9 @@
 """The quality floor: whose decisions count, judged by what they said of hidden gold.
 
-People are judged anew after each hidden gold item, so an interval made for one look would sooner or
-later accuse somebody who is good enough. The test here is a bet that may be looked at at any time
-(drift.py): of all whose accuracy is the floor or better, at most `RISK` are ever flagged.
+People are judged anew after each hidden gold item, so an interval made for one look would sooner
+or later accuse somebody who is good enough: of people exactly at a floor of .85, one in four within
+400 looks. The test here is a bet that may be looked at at any time (drift.py): of all whose
+accuracy is the floor or better, at most `RISK` are ever flagged.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from prelabel.tasks import Task
 
 RISK = 0.05
+
+LEAST = 10
+"""Nobody is judged on fewer decisions."""
+
+BETA = (1.0, 3.0)
+"""The bet is on error rates by this beta distribution, cut at the floor's: on small ones more."""
 
 Verdict = Literal["below", "reached", "open"]
 """Shown to be below the floor, shown to be above it, or neither yet."""
@@ -53,20 +60,16 @@ def fair_checks(words: Iterable[Decision], gold: Gold) -> list[Decision]:
 
 
 def verdict(outcomes: Sequence[bool], floor: float) -> Verdict:
-    """Return what a reviewer's outcomes on hidden gold, in order of time, say of the floor.
-
-    "below" stays, however good they are later: whoever lifts it begins the count anew.
-    """
-    import numpy as np
-
+    """Return what a reviewer's outcomes on hidden gold say of the floor; "open" below `LEAST`."""
     from prelabel.drift import Prior, log_evidence_above, log_evidence_below
 
-    wrong = np.cumsum(~np.asarray(outcomes, dtype=bool))
-    seen = np.arange(1, len(outcomes) + 1)
-    flat = Prior(1.0, 1.0)
-    if (log_evidence_above(wrong, seen, 1 - floor, flat) >= -log(RISK)).any():
+    n = len(outcomes)
+    if n < LEAST:
+        return "open"
+    wrong, prior = n - sum(outcomes), Prior(*BETA)
+    if log_evidence_above(wrong, n, 1 - floor, prior) >= -log(RISK):
         return "below"
-    if (log_evidence_below(wrong, seen, 1 - floor, flat) >= -log(RISK)).any():
+    if log_evidence_below(wrong, n, 1 - floor, prior) >= -log(RISK):
         return "reached"
     return "open"
 
@@ -87,12 +90,13 @@ def countable(
 ) -> list[Decision]:
     """Return the opinions that count for their item's label.
 
-    Not those of people who are flagged; and of decisions on hidden gold only those that are gold's
-    label: one that differs is a measurement, and perhaps a report that gold is wrong.
+    Not those of people who are flagged; and of decisions on hidden gold those that are gold's
+    label, whoever made them: one that differs is a measurement, and perhaps a report that gold is
+    wrong.
     """
     known = set(flags)
     return [
         one
         for one in opinions
-        if one.author not in known and (one.trial not in HIDDEN or is_right(one, gold, task))
+        if (is_right(one, gold, task) if one.trial in HIDDEN else one.author not in known)
     ]

@@ -215,12 +215,16 @@ def opinions_by_item(rows: Iterable[Decision], hashes: dict[str, str]) -> dict[s
     return {item: standing(own) for item, own in found.items()}
 
 
-def rows_of_author(connection: sa.Connection, author: str, guideline_hash: str) -> list[Decision]:
-    """Return all that an author stored under a guideline."""
+def rows_of_author(
+    connection: sa.Connection, author: str, guideline_hash: str, *, hidden: bool = False
+) -> list[Decision]:
+    """Return all that an author stored under a guideline, or of that what is of hidden gold."""
     table = ADJUDICATIONS.c
     query = sa.select(ADJUDICATIONS).where(
         table.author == author, table.guideline_hash == guideline_hash
     )
+    if hidden:
+        query = query.where(table.trial.in_(HIDDEN))
     return [_decision(row) for row in connection.execute(query)]
 
 
