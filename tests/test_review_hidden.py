@@ -27,7 +27,7 @@ from prelabel.review.results import results, rows
 from prelabel.review.schema import VERSION, Database, sqlite_url
 from prelabel.tasks import make_task
 
-ALWAYS = {"class", "id", "type", "name", "rel", "lang", "method", "action", "href", "data-key"}
+ALWAYS = {"class", "id", "type", "name", "rel", "lang", "method", "action", "href"}
 
 
 def shape(browser: Browser) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:
