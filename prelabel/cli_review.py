@@ -180,6 +180,40 @@ def results(
     screen.table(["", ""], rows)
 
 
+@review_app.command()
+def fairness(project: Folder = HERE, database: Store = None, json: Json = False) -> None:
+    """Say how right people are on hidden gold, how fast, and how far suggestions mislead them.
+
+    What is measured is set under `review:` in prelabel.yaml: gold_rate, wrong_rate, blind_rate.
+
+    Example: prelabel review fairness --json
+    """
+    from prelabel.project import load_project
+    from prelabel.review import fairness as measure
+    from prelabel.screen_fairness import fairness as show
+
+    show(measure(load_project(project), database), json=json)
+
+
+@review_app.command()
+def lift(
+    name: Annotated[str, typer.Argument(help="The reviewer whose flag is lifted.")],
+    reason: Annotated[str, typer.Option(help="Why; it is stored.")],
+    project: Folder = HERE,
+    by: Annotated[str, typer.Option(help="Who says so.")] = "owner",
+    database: Store = None,
+) -> None:
+    """Let what a reviewer below the quality floor decided count again; their count begins anew.
+
+    Example: prelabel review lift ada --reason "the gold of items 3 and 7 was wrong"
+    """
+    from prelabel.project import load_project
+    from prelabel.review import lift as begin_anew
+
+    begin_anew(load_project(project), name, reason=reason, by=by, database=database)
+    typer.echo(f"what {name} decided counts again")
+
+
 def add_review(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.add_typer(review_app, name="review")

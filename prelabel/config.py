@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from prelabel.errors import InputError
+from prelabel.review_settings import ReviewConfig
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -286,6 +287,7 @@ class ProjectConfig(_Config):
     annotators: list[AnnotatorConfig] = Field(default_factory=list)
     run: RunConfig = RunConfig()
     decide: DecideConfig = DecideConfig()
+    review: ReviewConfig = ReviewConfig()
 
     @field_validator("annotators")
     @classmethod
@@ -387,6 +389,7 @@ def settings_at(loc: Sequence[int | str]) -> list[str]:
         "split": SplitConfig,
         "run": RunConfig,
         "decide": DecideConfig,
+        "review": ReviewConfig,
     }
     names = [part for part in loc if isinstance(part, str)]
     return list((parts[names[-1]] if names else ProjectConfig).model_fields)

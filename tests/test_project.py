@@ -221,6 +221,7 @@ def test_the_schema_is_for_editors():
         "annotators",
         "run",
         "decide",
+        "review",
     }
     assert schema["additionalProperties"] is False
     assert json.loads(json.dumps(schema)) == schema

@@ -22,6 +22,7 @@ from projects import make_project
 
 from prelabel.project import Project
 from prelabel.review import deciding, queue, store
+from prelabel.review.building import build
 from prelabel.review.deciding import Said, StaleError
 from prelabel.review.entries import Candidate, Entry
 from prelabel.review.queue import Slot, Terms
@@ -138,7 +139,7 @@ class Work:
     def build(self) -> None:
         candidates = (Candidate("toxic", ("gpt",)),)
         found = [Entry(item, ("tie",), "toxic", candidates, ()) for item in self.project.items()]
-        queue.build(self.database, found, self.terms, self.project.task, rule="r1", facts="f")
+        build(self.database, found, self.terms, self.project.task, rule="r1", facts="f")
 
     def next(self, who: Reviewer) -> Slot | None:
         with self.database.writing() as connection:

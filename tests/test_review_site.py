@@ -20,7 +20,8 @@ from review_site import Browser, Page, Site, disputed, evalset, record, serving
 
 from prelabel.project import Project, load_project
 from prelabel.resources import data_folder
-from prelabel.review import decisions, queue
+from prelabel.review import decisions
+from prelabel.review import serving as serving_module
 from prelabel.review.forms import make_form
 from prelabel.review.results import rows
 from prelabel.review.serving import refresh
@@ -213,8 +214,8 @@ def test_the_queue_is_built_again_only_if_facts_changed(tmp_path: Path, monkeypa
 
     project = disputed(tmp_path / "project", TEXTS)
     built: list[int] = []
-    build = queue.build
-    monkeypatch.setattr(queue, "build", lambda *a, **k: built.append(1) or build(*a, **k))
+    build = serving_module.build
+    monkeypatch.setattr(serving_module, "build", lambda *a, **k: built.append(1) or build(*a, **k))
     opened = open_store(project)
     refresh(project, opened, always=False)
     assert refresh(project, opened, always=False).overlap == 1

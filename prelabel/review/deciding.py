@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 from prelabel.records import Item, Label
 from prelabel.review import queue, store
+from prelabel.review.building import judge_again
 from prelabel.review.forms import Content, Form, first
 from prelabel.review.queue import Slot, Terms
 from prelabel.review.schema import Database
-from prelabel.review.settling import CAUSES, NO_LABEL_CAUSES, Kind
+from prelabel.review.settling import CAUSES, HIDDEN, NO_LABEL_CAUSES, Kind
 from prelabel.review.store import Reviewer
 from prelabel.tasks import OffListError, Task
 from prelabel.tasks.answers import UNWRITABLE
@@ -83,8 +84,17 @@ def decide(
             fields = queue.entry(connection, slot).item.fields
             store.keep_ruling(connection, n, slot.item_id, case_text(fields))
         queue.mark(connection, slot, reviewer, "decided")
-        queue.restage(connection, slot, terms, task)
+        _after(connection, slot, reviewer, terms, task)
     return "stored"
+
+
+def _after(
+    connection: sa.Connection, slot: Slot, reviewer: Reviewer, terms: Terms, task: Task
+) -> None:
+    """Bring up to date what follows: the item's stage, and of hidden gold whose work counts."""
+    queue.restage(connection, slot, terms, task)
+    if slot.trial in HIDDEN:
+        judge_again(connection, reviewer.name, terms, task)
 
 
 def skip(database: Database, slot: Slot, reviewer: Reviewer, request: str, terms: Terms) -> Outcome:
@@ -113,11 +123,11 @@ def undo(
         row = {name: getattr(last, name) for name in _OF_ITEM}
         store.append(
             connection, request, kind="withdrawn", supersedes=n, author=reviewer.name,
-            role=reviewer.role, cause="", note="", arm=last.arm, seconds=0.0, **row,
+            role=reviewer.role, cause="", note="", seconds=0.0, **row,
         )  # fmt: skip
         if slot is None or slot.item_hash != last.item_hash:
             return None  # the item is not in the queue any more
-        queue.restage(connection, slot, terms, task)
+        _after(connection, slot, reviewer, terms, task)
         if queue.own_opinion(connection, slot, reviewer, terms):  # an earlier one stands again
             queue.mark(connection, slot, reviewer, "decided")
         else:
@@ -125,7 +135,9 @@ def undo(
         return slot.key
 
 
-_OF_ITEM = ("item_id", "item_hash", "guideline_hash", "rule_hash")
+_OF_ITEM = (
+    "item_id", "item_hash", "guideline_hash", "rule_hash", "arm", "trial", "suggestion",
+)  # fmt: skip
 
 
 def _append(
@@ -156,7 +168,9 @@ def _append(
         note=note,
         author=reviewer.name,
         role=reviewer.role,
-        arm=slot.arm,
+        arm="blind" if terms.blind else slot.arm,
+        trial="" if terms.blind and slot.trial == "drawn" else slot.trial,
+        suggestion=slot.suggestion,
         seconds=round(max(0.0, now - slot.shown), 3),
         created=now,
     )

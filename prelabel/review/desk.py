@@ -18,6 +18,7 @@ from prelabel.review.beside import Beside
 from prelabel.review.deciding import options
 from prelabel.review.entries import Candidate, Entry, key_of
 from prelabel.review.forms import Content, make_form
+from prelabel.review.hidden import planted
 from prelabel.review.queue import Slot, Terms
 from prelabel.review.schema import Database
 from prelabel.review.sessions import Sessions, csrf_of
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 COUNTS_LAST = 10.0
 """Seconds for which the numbers at the top of the page may be old."""
+
+MANY = 100
+"""Items of a queue of which every tenth part that is done is said."""
 
 Counts = tuple[Counter[str], float]
 
@@ -85,6 +89,20 @@ class Desk:
             self._counts = (known, time.monotonic())
         return known
 
+    def progress(self, reviewer: Reviewer) -> str:
+        """Return how far the review is, in words.
+
+        With hidden gold in it no exact number is said: it would not change after such an item.
+        """
+        counts = self.counts()
+        whole = sum(counts.values())
+        if not self.terms.gold_rate:
+            return f"{counts['open']} open, {counts['conflict']} in conflict, {counts['done']} done"
+        said = [f"{counts['conflict']} in conflict"] if reviewer.senior else []
+        if whole >= MANY:
+            said.append(f"{counts['done'] * 10 // whole * 10} % done")
+        return ", ".join(said)
+
     def common(self, connection: sa.Connection, reviewer: Reviewer, session: str) -> dict[str, Any]:
         """Return what every page of somebody logged in shows: who, how far, and the last step."""
         last = store.last_action(connection, reviewer.name, self.terms.guideline_hash)
@@ -92,7 +110,7 @@ class Desk:
             "reviewer": reviewer,
             "csrf": csrf_of(session),
             "request_id": secrets.token_hex(16),
-            "counts": self.counts(),
+            "progress": self.progress(reviewer),
             "last": last,
             "last_said": words(last.label, self.task) if last else [],
         }
@@ -110,6 +128,8 @@ class Desk:
         On a blind page there is nothing of what anybody said of the item.
         """
         found = queue.entry(connection, slot)
+        if slot.trial == "planted":
+            found = planted(found, slot.suggestion)
         rows = queue.rows_of(connection, slot, self.terms)
         said = standing(rows)
         own = next((one for one in said if one.author == reviewer.name), None)
@@ -126,13 +146,14 @@ class Desk:
             before=max(mine, default=None),
         )
         near, folded = self.beside.split(found.item, [one.label for one in candidates])
-        rulings = self.beside.cases(store.rulings(connection, self.task), found.item)
+        rulings = store.rulings(connection, self.task, reviewer.name)
         return {
             "item": found.item,
             "slot": slot,
             "blind": blind,
             "reasons": blind_reasons(found.reasons) if blind else found.reasons,
             "silent": () if blind else found.silent,
+            "suggested": self._suggested(found, blind=blind),
             "candidates": [(one, words(one.label, self.task, found.item)) for one in candidates],
             "marks": _marks(candidates, self),
             "own": own,
@@ -140,12 +161,18 @@ class Desk:
             "previous": previous and key_of(previous.item_id),
             "near": near,
             "folded": folded,
-            "cases": rulings,
+            "cases": self.beside.cases(rulings, found.item),
             "form": self.form,
             "shown": self.form.shows(content, found.item),
             "said": options(content),
             "can_abstain": self.task.guideline.abstain,
         }
+
+    def _suggested(self, found: Entry, *, blind: bool) -> list[str]:
+        """Return the suggestion in words, for forms that do not begin with it."""
+        if blind or found.suggestion is None or self.form.template != "choice.html":
+            return []
+        return words(found.suggestion, self.task, found.item)
 
     def _content(
         self,

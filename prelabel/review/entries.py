@@ -122,9 +122,10 @@ def fingerprint(project: Project, rule: Path | None) -> str:
     return content_hash([
         project.guideline.hash,
         said,
-        [config.items.model_dump(), config.decide.model_dump()],
+        [config.items.model_dump(), config.decide.model_dump(), config.review.model_dump()],
         [annotator.model_dump(mode="json") for annotator in config.annotators],
         _stamp(project.folder / config.items.path),
+        config.gold and [config.gold.model_dump(), _stamp(project.folder / config.gold.path)],
         rule and (str(rule), _stamp(rule)),
     ])  # fmt: skip
 

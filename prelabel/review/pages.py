@@ -197,7 +197,7 @@ def guideline(visit: Visit) -> Response:
     desk = visit.desk
     with desk.database.reading() as connection:
         shown = desk.common(connection, visit.reviewer, visit.session)
-        rulings = store.rulings(connection, desk.task)
+        rulings = store.rulings(connection, desk.task, visit.reviewer.name)
     cases = desk.beside.all_cases(rulings)
     return html(desk.draw("guideline.html", **shown, labels=desk.beside.labels, cases=cases))
 

@@ -3,37 +3,34 @@
 Rows stand in the order of routing. Each has a stage, derived from the facts and stored beside them
 in the same transaction, so that the next item is found through one index. A reviewer who is far
 ahead of the others with an overlap of two or more passes over the items that only they have done.
+
+Hidden gold stands in the queue as the stage "check". It waits for nobody: by lot it is given before
+an open item, the one nearest in the queue, to each reviewer once.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from prelabel.review.entries import Entry, entry_of, key_of
-from prelabel.review.schema import ADJUDICATIONS, LEASES, QUEUE, Database
-from prelabel.review.settling import Arm, Decision, Stage, stage_of, standing
-from prelabel.review.store import (
-    Reviewer,
-    about,
-    note_about,
-    opinions_by_item,
-    rows_of_item,
-    rows_under,
-)
+from prelabel.review.entries import Entry, entry_of
+from prelabel.review.lots import lot
+from prelabel.review.schema import ADJUDICATIONS, CHECKS, FLAGS, LEASES, QUEUE
+from prelabel.review.settling import Arm, Decision, Stage, Trial, stage_of, standing
+from prelabel.review.store import Reviewer, about, counting_in, rows_of_item
 
 if TYPE_CHECKING:
+    from prelabel.records import Label
     from prelabel.tasks import Task
 
 LEASE = 900.0
 """Seconds for which an item is one reviewer's; looking at it again begins them anew."""
 
-BATCH = 500
 WINDOW = 32
 """Rows looked at together for one that nobody has: as many as people may be at work."""
 
@@ -43,6 +40,7 @@ class Slot:
     """An item of the queue as one reviewer has it: its place, what it waits for, and their lease.
 
     ``state`` is ``held``, ``lost`` (others had it since), ``decided`` or ``skipped``.
+    ``suggestion`` is what the page suggests, or keeps to itself if it is blind.
     """
 
     position: int
@@ -53,80 +51,26 @@ class Slot:
     state: str
     arm: Arm
     shown: float
+    trial: Trial = ""
+    suggestion: Label = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How items are handed out."""
+    """How items are handed out, and whose decisions count.
+
+    The rates and the floor are those of ``ReviewConfig``; ``seed`` is what lots are drawn from.
+    """
 
     guideline_hash: str
     overlap: int = 1
     blind: bool = False
     lease: float = LEASE
-
-
-def build(
-    database: Database, found: Iterable[Entry], terms: Terms, task: Task, **noted: str
-) -> int:
-    """Write the queue anew, in one transaction, and return how many items it has."""
-    listed = list(found)
-    hashes = {entry.item.id: entry.item.hash for entry in listed}
-    with database.writing() as connection:
-        rows = rows_under(connection, terms.guideline_hash)
-        said = opinions_by_item(rows, hashes)
-        connection.execute(sa.delete(QUEUE))
-        for start in range(0, len(listed), BATCH):
-            part = enumerate(listed[start : start + BATCH], start)
-            values = [
-                _queue_row(n, one, stage_of(said.get(one.item.id, ()), task, terms.overlap))
-                for n, one in part
-            ]
-            connection.execute(sa.insert(QUEUE), values)
-        _restore_leases(connection, hashes, terms)
-        note_about(
-            connection,
-            guideline=terms.guideline_hash,
-            overlap=str(terms.overlap),
-            **noted,
-        )
-    return len(listed)
-
-
-def _queue_row(position: int, entry: Entry, stage: Stage) -> dict[str, Any]:
-    return {
-        "position": position,
-        "key": key_of(entry.item.id),
-        "item_id": entry.item.id,
-        "item_hash": entry.item.hash,
-        "stage": stage,
-        "payload": entry.to_json(),
-    }
-
-
-def _restore_leases(connection: sa.Connection, hashes: Mapping[str, str], terms: Terms) -> None:
-    """Make the leases of what was decided and skipped anew; what is held now stays so."""
-    now = time.time()
-    gone = sa.or_(LEASES.c.state != "held", LEASES.c.expires <= now)
-    connection.execute(sa.delete(LEASES).where(gone))
-    held = {(row.item_id, row.reviewer) for row in connection.execute(sa.select(LEASES))}
-    withdrawn = set()
-    last: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in reversed(list(rows_under(connection, terms.guideline_hash))):
-        if row.kind == "withdrawn":
-            withdrawn.add(row.supersedes)
-        elif row.n not in withdrawn and hashes.get(row.item_id) == row.item_hash:
-            key = (row.item_id, row.author)
-            values: dict[str, Any] = {
-                "item_id": row.item_id,
-                "reviewer": row.author,
-                "state": row.kind,
-            }
-            values |= {"arm": row.arm, "shown": row.created - row.seconds, "expires": 0.0}
-            if key not in last or row.kind == "decided":
-                last[key] = values
-    rows = [values for key, values in last.items() if key not in held]
-    for start in range(0, len(rows), BATCH):
-        connection.execute(sa.insert(LEASES), rows[start : start + BATCH])
+    gold_rate: float = 0.0
+    wrong_rate: float = 0.0
+    blind_rate: float = 0.0
+    floor: float = 0.85
+    seed: str = ""
 
 
 def hand_out(connection: sa.Connection, reviewer: Reviewer, terms: Terms) -> Slot | None:
@@ -137,10 +81,37 @@ def hand_out(connection: sa.Connection, reviewer: Reviewer, terms: Terms) -> Slo
     slot = (
         _held(connection, reviewer, terms)
         or (_first_conflict(connection, reviewer) if reviewer.senior else None)
-        or _first_open(connection, reviewer, terms)
+        or _open_or_check(connection, reviewer, terms)
         or _skipped(connection, reviewer, terms)
     )
     return slot and lease(connection, slot, reviewer, terms)
+
+
+def _open_or_check(connection: sa.Connection, reviewer: Reviewer, terms: Terms) -> Slot | None:
+    """Return the first open item, or by lot the hidden gold that is nearest to it."""
+    found = _first_open(connection, reviewer, terms)
+    if found is None or not terms.gold_rate:
+        return found
+    mine = LEASES.c.reviewer == reviewer.name
+    had = connection.scalar(sa.select(sa.func.count()).select_from(LEASES).where(mine)) or 0
+    if lot(terms.seed, reviewer.name, had, "gold") >= terms.gold_rate:
+        return found
+    return _nearest_check(connection, reviewer, found.position) or found
+
+
+def _nearest_check(connection: sa.Connection, reviewer: Reviewer, position: int) -> Slot | None:
+    """Return the hidden gold next in the queue that a reviewer never had, else the last before."""
+    unseen = (
+        sa.select(*_HEADS)
+        .where(
+            QUEUE.c.stage == "check", ~_touched(reviewer, ("held", "lost", "decided", "skipped"))
+        )
+        .limit(1)
+    )
+    here = QUEUE.c.position
+    ahead = connection.execute(unseen.where(here >= position).order_by(here)).first()
+    row = ahead or connection.execute(unseen.order_by(here.desc())).first()
+    return _new(row) if row else None
 
 
 def slot_of(connection: sa.Connection, key: str, reviewer: Reviewer) -> Slot | None:
@@ -167,28 +138,67 @@ def lease(connection: sa.Connection, slot: Slot, reviewer: Reviewer, terms: Term
     again = row is not None and row.state == "held" and row.expires > now
     values: dict[str, Any] = {
         "state": "held",
-        "arm": row.arm if row else _arm(connection, slot, reviewer, terms),
         "shown": row.shown if row and again else now,
         "expires": now + terms.lease,
     }
     if row:
         connection.execute(sa.update(LEASES).where(*mine).values(**values))
     else:
+        arm, trial = _arm(connection, slot, reviewer, terms)
+        trial, suggestion = _suggestion(connection, slot, reviewer, terms, arm, trial)
         values |= {"item_id": slot.item_id, "reviewer": reviewer.name}
+        values |= {"arm": arm, "trial": trial, "suggestion": json.dumps(suggestion)}
         connection.execute(sa.insert(LEASES).values(**values))
     found = slot_of(connection, slot.key, reviewer)
     assert found is not None  # it was written above, in this transaction
     return found
 
 
-def _arm(connection: sa.Connection, slot: Slot, reviewer: Reviewer, terms: Terms) -> Arm:
-    """Return whether candidates are shown: never in a blind review, nor for a second opinion.
+def _arm(
+    connection: sa.Connection, slot: Slot, reviewer: Reviewer, terms: Terms
+) -> tuple[Arm, Trial]:
+    """Return whether candidates are shown, and whether that was drawn by lot.
 
-    Who gets an item while another looks at it gives the second opinion.
+    They never are in a blind review, nor for a second opinion; who gets an item while another looks
+    at it gives the second opinion. Hidden gold is blind by lot, as often as other items are.
     """
+    if terms.blind:
+        return "blind", ""
+    share = terms.blind_rate
+    if slot.stage == "check":
+        share = 1 - (1 - share) / terms.overlap
+    elif slot.stage == "conflict":
+        return "suggested", ""
+    elif _others(connection, slot, reviewer):
+        return "blind", ""
+    drawn: Trial = "drawn" if 0 < share < 1 else ""
+    blind = lot(terms.seed, reviewer.name, slot.item_id, "blind") < share
+    return ("blind" if blind else "suggested"), drawn
+
+
+def _others(connection: sa.Connection, slot: Slot, reviewer: Reviewer) -> int:
+    """Count the others who have or had an item, whether what they say counts or not."""
     here = QUEUE.c.item_id == slot.item_id
-    others = connection.scalar(sa.select(_taken(reviewer)).where(here))
-    return "blind" if terms.blind or (slot.stage == "open" and others) else "suggested"
+    return connection.scalar(sa.select(_taken(reviewer, all_count=True)).where(here)) or 0
+
+
+def _suggestion(
+    connection: sa.Connection, slot: Slot, reviewer: Reviewer, terms: Terms, arm: Arm, trial: Trial
+) -> tuple[Trial, Label]:
+    """Return what an item's page suggests: of hidden gold, by lot a wrong label.
+
+    In the blind arm, where nothing is suggested, it is always the wrong one: how often people
+    choose it of their own accord.
+    """
+    suggested = entry(connection, slot).suggestion
+    if slot.stage != "check":
+        return trial, suggested
+    query = sa.select(CHECKS.c.wrong).where(CHECKS.c.item_id == slot.item_id)
+    wrong = json.loads(connection.scalar(query) or "null")
+    share = 1.0 if arm == "blind" and terms.wrong_rate else terms.wrong_rate / terms.gold_rate
+    if wrong is None or lot(terms.seed, reviewer.name, slot.item_id, "wrong") >= share:
+        return "gold", suggested
+    return "planted", wrong
 
 
 def mark(connection: sa.Connection, slot: Slot, reviewer: Reviewer, state: str) -> None:
@@ -198,8 +208,11 @@ def mark(connection: sa.Connection, slot: Slot, reviewer: Reviewer, state: str) 
 
 
 def restage(connection: sa.Connection, slot: Slot, terms: Terms, task: Task) -> Stage:
-    """Bring an item's stage up to date with the facts."""
-    stage = stage_of(opinions(connection, slot, terms), task, terms.overlap)
+    """Bring an item's stage up to date with the facts; hidden gold stays what it is."""
+    if slot.stage == "check":
+        return "check"
+    count = counting_in(connection, task, slot.item_id)
+    stage = stage_of(count(opinions(connection, slot, terms)), task, terms.overlap)
     here = QUEUE.c.item_id == slot.item_id
     connection.execute(sa.update(QUEUE).where(here).values(stage=stage))
     return stage
@@ -230,8 +243,9 @@ def entry(connection: sa.Connection, slot: Slot) -> Entry:
 
 
 def counts(connection: sa.Connection) -> Counter[str]:
-    """Return how many items there are of each stage."""
-    query = sa.select(QUEUE.c.stage, sa.func.count()).group_by(QUEUE.c.stage)
+    """Return how many items there are of each stage, hidden gold left out."""
+    query = sa.select(QUEUE.c.stage, sa.func.count()).where(QUEUE.c.stage != "check")
+    query = query.group_by(QUEUE.c.stage)
     return Counter({row[0]: row[1] for row in connection.execute(query)})
 
 
@@ -248,18 +262,25 @@ _HEADS = [
 def _mine(reviewer: Reviewer) -> sa.Select[Any]:
     """Select the slots that a reviewer has a lease of, in whatever state."""
     joined = sa.join(QUEUE, LEASES, QUEUE.c.item_id == LEASES.c.item_id)
-    columns = [*_HEADS, LEASES.c.state, LEASES.c.arm, LEASES.c.shown]
+    own = ("state", "arm", "shown", "trial", "suggestion")
+    columns = [*_HEADS, *(LEASES.c[name] for name in own)]
     return sa.select(*columns).select_from(joined).where(LEASES.c.reviewer == reviewer.name)
 
 
 def _slot(row: Any) -> Slot:
-    return Slot(*(getattr(row, name) for name in Slot.__slots__))
+    values = {name: getattr(row, name) for name in Slot.__slots__}
+    return Slot(**values | {"suggestion": json.loads(row.suggestion)})
 
 
-def _taken(reviewer: Reviewer, stages: tuple[str, ...] = ("held", "decided")) -> Any:
-    """Count the others who have an item now, or have decided on it."""
+def _taken(
+    reviewer: Reviewer, stages: tuple[str, ...] = ("held", "decided"), *, all_count: bool = False
+) -> Any:
+    """Count the others who have an item now, or have decided on it so that it counts."""
     others = LEASES.alias("others")
-    active = sa.or_(others.c.state == "decided", others.c.expires > time.time())
+    decided = others.c.state == "decided"
+    if not all_count:
+        decided = sa.and_(decided, others.c.reviewer.not_in(sa.select(FLAGS.c.reviewer)))
+    active = sa.or_(decided, others.c.expires > time.time())
     return (
         sa.select(sa.func.count())
         .where(
@@ -280,6 +301,7 @@ def _held(connection: sa.Connection, reviewer: Reviewer, terms: Terms) -> Slot |
     for row in connection.execute(query.order_by(QUEUE.c.position)).all():
         free = {
             "open": row.opinions < terms.overlap,
+            "check": True,
             "conflict": reviewer.senior and not row.holders,
         }
         if free.get(row.stage, False):
@@ -332,7 +354,7 @@ def _skipped(connection: sa.Connection, reviewer: Reviewer, terms: Terms) -> Slo
         )
         .scalar_subquery()
     )
-    stages = ("open", "conflict") if reviewer.senior else ("open",)
+    stages = ("open", "check", "conflict") if reviewer.senior else ("open", "check")
     query = (
         _mine(reviewer)
         .where(LEASES.c.state == "skipped", QUEUE.c.stage.in_(stages))
@@ -342,7 +364,8 @@ def _skipped(connection: sa.Connection, reviewer: Reviewer, terms: Terms) -> Slo
         .order_by(latest)
     )
     for row in connection.execute(query):
-        if row.opinions < terms.overlap if row.stage == "open" else not row.holders:
+        free = {"open": row.opinions < terms.overlap, "check": True, "conflict": not row.holders}
+        if free[row.stage]:
             return _slot(row)
     return None
 

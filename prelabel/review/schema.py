@@ -1,7 +1,9 @@
 """The tables of the review and how its database is opened: SQLite, or PostgreSQL by URL.
 
-``adjudications``, ``rulings`` and ``reviewers`` are facts. ``queue`` and ``leases`` are an index of
-them, so that the next item is found at once; they are made anew whenever the queue is built.
+``adjudications``, ``rulings``, ``reviewers`` and ``lifts`` are facts. ``queue``, ``leases``,
+``checks`` and ``flags`` are an index of them and of gold, so that the next item is found at once;
+they are made anew whenever the queue is built. Columns that came later have a default, so that an
+older database is brought up to date when it is opened.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import sqlalchemy as sa
 
 from prelabel.errors import InputError, MissingExtraError
 
-VERSION = "1"
+VERSION = "2"
 
 LOCK = 5_077_413
 """The key of PostgreSQL's advisory lock under which all writing is done."""
@@ -61,6 +63,8 @@ ADJUDICATIONS = sa.Table(
     sa.Column("author", sa.Text, nullable=False),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("arm", sa.Text, nullable=False),  # blind or suggested
+    sa.Column("trial", sa.Text, nullable=False, server_default=""),  # drawn, gold or planted
+    sa.Column("suggestion", sa.Text, nullable=False, server_default="null"),  # JSON
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
     sa.Index("adjudications_of_author", "author", "n"),
@@ -73,6 +77,16 @@ RULINGS = sa.Table(
     sa.Column("item_id", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),  # JSON, as SQLite refuses half characters
 )
+LIFTS = sa.Table(
+    "lifts",
+    metadata,
+    sa.Column("n", sa.Integer, primary_key=True),
+    sa.Column("reviewer", sa.Text, nullable=False, index=True),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("after", sa.Integer, nullable=False),  # the last adjudication until then
+    sa.Column("created", sa.Double, nullable=False),
+)
 QUEUE = sa.Table(
     "queue",
     metadata,
@@ -80,7 +94,7 @@ QUEUE = sa.Table(
     sa.Column("key", sa.Text, nullable=False, unique=True),  # what a URL calls the item
     sa.Column("item_id", sa.Text, nullable=False, unique=True),
     sa.Column("item_hash", sa.Text, nullable=False),
-    sa.Column("stage", sa.Text, nullable=False),  # open, conflict or done
+    sa.Column("stage", sa.Text, nullable=False),  # open, conflict, done or check
     sa.Column("payload", sa.Text, nullable=False),
     sa.Index("queue_by_stage", "stage", "position"),
 )
@@ -91,10 +105,21 @@ LEASES = sa.Table(
     sa.Column("reviewer", sa.Text, primary_key=True),
     sa.Column("state", sa.Text, nullable=False),  # held, lost, decided or skipped
     sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("trial", sa.Text, nullable=False, server_default=""),
+    sa.Column("suggestion", sa.Text, nullable=False, server_default="null"),
     sa.Column("shown", sa.Double, nullable=False),
     sa.Column("expires", sa.Double, nullable=False),
     sa.Index("leases_of_reviewer", "reviewer", "state"),
 )
+CHECKS = sa.Table(
+    "checks",
+    metadata,
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("item_hash", sa.Text, nullable=False),
+    sa.Column("gold", sa.Text, nullable=False),  # JSON
+    sa.Column("wrong", sa.Text, nullable=False),  # JSON; null where none is planted
+)
+FLAGS = sa.Table("flags", metadata, sa.Column("reviewer", sa.Text, primary_key=True))
 
 
 class Database:
@@ -116,12 +141,13 @@ class Database:
             sa.event.listen(self.engine, "connect", _settle)
             sa.event.listen(self.engine, "begin", _begin)
         with self.explained("opened"), self.writing() as connection:
-            metadata.create_all(connection)
-            about = sa.select(ABOUT.c.value).where(ABOUT.c.key == "version")
-            version = connection.scalar(about)
-            if version is None:
-                connection.execute(sa.insert(ABOUT).values(key="version", value=VERSION))
+            version = _version(connection)
+            if int(version or VERSION) <= int(VERSION):
+                metadata.create_all(connection)
+                if version != VERSION:
+                    _bring_up_to_date(connection)
         if int(version or VERSION) > int(VERSION):
+            self.close()
             raise InputError(f"{self.place}: review version {version} is newer; upgrade prelabel")
 
     @contextmanager
@@ -151,6 +177,26 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _version(connection: sa.Connection) -> str | None:
+    """Return the version of the database's tables; None of one that is new."""
+    if not sa.inspect(connection).has_table(ABOUT.name):
+        return None
+    return connection.scalar(sa.select(ABOUT.c.value).where(ABOUT.c.key == "version"))
+
+
+def _bring_up_to_date(connection: sa.Connection) -> None:
+    """Add the columns that an older database lacks, and note the version."""
+    known = sa.inspect(connection)
+    for table in metadata.tables.values():
+        there = {column["name"] for column in known.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                what = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {what}")
+    connection.execute(sa.delete(ABOUT).where(ABOUT.c.key == "version"))
+    connection.execute(sa.insert(ABOUT).values(key="version", value=VERSION))
 
 
 def sqlite_url(path: Path) -> str:

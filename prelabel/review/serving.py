@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prelabel.errors import InputError, MissingExtraError
-from prelabel.review import queue, store
+from prelabel.review import store
+from prelabel.review.building import build, terms_of
 from prelabel.review.entries import entries, fingerprint
+from prelabel.review.hidden import Check, checks
 from prelabel.review.queue import Terms
 from prelabel.review.schema import Database
 
@@ -77,15 +79,20 @@ def refresh(
 
     with database.reading() as connection:
         known = {key: store.about(connection, key) for key in ("facts", "overlap", "guideline")}
-    terms = Terms(project.guideline.hash, overlap or int(known["overlap"] or 1))
+        terms = terms_of(project, connection, overlap)
+        measured = store.has_hidden(connection)
+    hide = terms.gold_rate > 0
     facts = fingerprint(project, rule)
     wanted = {"facts": facts, "overlap": str(terms.overlap), "guideline": terms.guideline_hash}
     if always or known != wanted:
         routes = route(project, rule=rule)
-        found = entries(project, routes)
-        noted = {"facts": facts, "rule": routes.rule.hash}
+        found = list(entries(project, routes))
+        gold: list[Check] = []
+        if hide or measured:
+            gold = checks(project, routes.evidence, found, hide=hide)
+        noted = {"facts": facts, "rule": routes.rule.hash, "seed": terms.seed}
         with database.explained("written"):
-            queue.build(database, found, terms, project.task, **noted)
+            build(database, found, terms, project.task, gold, **noted)
     return terms
 
 

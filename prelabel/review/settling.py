@@ -27,8 +27,13 @@ NO_LABEL_CAUSES = ("ambiguous_item", "label_set_gap", "bad_item")
 """Causes for which an item may be settled without a label."""
 
 Kind = Literal["decided", "skipped", "withdrawn"]
-Stage = Literal["open", "conflict", "done"]
+Stage = Literal["open", "conflict", "done", "check"]
 Arm = Literal["blind", "suggested"]
+
+Trial = Literal["", "drawn", "gold", "planted"]
+"""What was left to chance: nothing; the arm; that it is hidden gold; and a wrong suggestion."""
+
+HIDDEN: tuple[Trial, ...] = ("gold", "planted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class Decision:
     """One row of the adjudications, in the order ``n`` in which they were stored.
 
     ``label`` is None where no label fits. ``seconds`` is the time from when the item was shown.
-    A withdrawal names in ``supersedes`` the row that it takes back.
+    A withdrawal names in ``supersedes`` the row that it takes back. ``suggestion`` is the label
+    that the page suggested, or in the blind arm kept to itself; None where there was none.
     """
 
     n: int
@@ -53,6 +59,8 @@ class Decision:
     arm: Arm
     seconds: float
     created: float
+    trial: Trial = ""
+    suggestion: Label = None
     supersedes: int | None = None
 
 

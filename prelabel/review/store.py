@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,19 +15,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from prelabel.errors import InputError
+from prelabel.review.floor import countable
 from prelabel.review.schema import (
     ABOUT,
     ADJUDICATIONS,
+    CHECKS,
+    FLAGS,
+    LIFTS,
     REVIEWERS,
     RULINGS,
     SESSIONS,
     Database,
     sqlite_url,
 )
-from prelabel.review.settling import Decision, agree, settled, standing
+from prelabel.review.settling import HIDDEN, Decision, agree, settled, standing
 
 if TYPE_CHECKING:
     from prelabel.project import Project
+    from prelabel.records import Label
     from prelabel.tasks import Task
 
 DATABASE = "PRELABEL_REVIEW_DATABASE"
@@ -164,7 +169,8 @@ def known_request(connection: sa.Connection, request: str) -> bool:
 
 def append(connection: sa.Connection, request: str, **values: Any) -> int:
     """Append one row and return its number."""
-    values["label"] = json.dumps(values.get("label"))
+    for name in ("label", "suggestion"):
+        values[name] = json.dumps(values.get(name))
     row = {"created": time.time(), "request": request} | values
     result = connection.execute(sa.insert(ADJUDICATIONS).values(**row))
     return int(result.inserted_primary_key[0])  # type: ignore[index]
@@ -209,6 +215,63 @@ def opinions_by_item(rows: Iterable[Decision], hashes: dict[str, str]) -> dict[s
     return {item: standing(own) for item, own in found.items()}
 
 
+def rows_of_author(
+    connection: sa.Connection, author: str, guideline_hash: str, *, hidden: bool = False
+) -> list[Decision]:
+    """Return all that an author stored under a guideline, or of that what is of hidden gold."""
+    table = ADJUDICATIONS.c
+    query = sa.select(ADJUDICATIONS).where(
+        table.author == author, table.guideline_hash == guideline_hash
+    )
+    if hidden:
+        query = query.where(table.trial.in_(HIDDEN))
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def flags(connection: sa.Connection) -> set[str]:
+    """Return who was shown to be below the floor."""
+    return {row.reviewer for row in connection.execute(sa.select(FLAGS))}
+
+
+def gold_in(
+    connection: sa.Connection, items: Sequence[str] | None = None
+) -> dict[tuple[str, str], Label]:
+    """Return the gold labels of some items, or of all that have one, by item id and hash."""
+    query = sa.select(CHECKS)
+    if items is not None:
+        query = query.where(CHECKS.c.item_id.in_(items))
+    rows = connection.execute(query)
+    return {(row.item_id, row.item_hash): json.loads(row.gold) for row in rows}
+
+
+def counting_in(
+    connection: sa.Connection, task: Task, item_id: str | None = None
+) -> Callable[[Iterable[Decision]], list[Decision]]:
+    """Return a function that keeps the opinions, on one item or any, that count for its label."""
+    flagged = flags(connection)
+    gold = gold_in(connection, None if item_id is None else [item_id])
+    return lambda opinions: countable(opinions, flagged, gold, task)
+
+
+def has_hidden(connection: sa.Connection) -> bool:
+    """Say whether anybody has decided on hidden gold."""
+    query = sa.select(ADJUDICATIONS.c.n).where(ADJUDICATIONS.c.trial.in_(HIDDEN)).limit(1)
+    return connection.scalar(query) is not None
+
+
+def lifted(connection: sa.Connection) -> dict[str, int]:
+    """Return by reviewer the last adjudication of before their flag was last lifted."""
+    query = sa.select(LIFTS.c.reviewer, sa.func.max(LIFTS.c.after)).group_by(LIFTS.c.reviewer)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def keep_lift(connection: sa.Connection, reviewer: str, author: str, reason: str) -> None:
+    """Append that a reviewer's count on hidden gold begins anew, with who says so and why."""
+    last = connection.scalar(sa.select(sa.func.max(ADJUDICATIONS.c.n))) or 0
+    row = {"reviewer": reviewer, "author": author, "reason": reason, "after": last}
+    connection.execute(sa.insert(LIFTS).values(created=time.time(), **row))
+
+
 def last_action(
     connection: sa.Connection, author: str, guideline_hash: str, *, before: int | None = None
 ) -> Decision | None:
@@ -232,17 +295,24 @@ def last_action(
     return _decision(row) if row else None
 
 
-def rulings(connection: sa.Connection, task: Task) -> list[Ruling]:
-    """Return the rulings that hold: those whose item was finally decided so, whoever did it."""
+def rulings(connection: sa.Connection, task: Task, viewer: str = "") -> list[Ruling]:
+    """Return the rulings that hold: those whose item was finally decided so, whoever did it.
+
+    To ``viewer`` their own on hidden gold hold, too: else they could tell it by that.
+    """
     rows = connection.execute(sa.select(RULINGS).order_by(RULINGS.c.adjudication)).all()
+    if not rows:
+        return []
     by_item: dict[tuple[str, str, str], list[Decision]] = {}
     for one in _of_items(connection, sorted({row.item_id for row in rows})):
         key = (one.item_id, one.item_hash, one.guideline_hash)
         by_item.setdefault(key, []).append(one)
     holding: dict[int, Decision] = {}
+    counting = counting_in(connection, task)
     for own in by_item.values():
         opinions = standing(own)
-        if final := settled(opinions, task):
+        holding |= {one.n: one for one in opinions if one.trial and one.author == viewer}
+        if final := settled(counting(opinions), task):
             holding |= {one.n: one for one in opinions if agree(one.label, final.label, task)}
     return [
         Ruling(row.id, row.item_id, json.loads(row.text), holding[row.adjudication])
@@ -261,4 +331,5 @@ def _of_items(connection: sa.Connection, items: Sequence[str]) -> Iterator[Decis
 
 def _decision(row: Any) -> Decision:
     values = {name: getattr(row, name) for name in _COLUMNS}
-    return Decision(**values | {"label": json.loads(row.label)})
+    labels = {name: json.loads(values[name]) for name in ("label", "suggestion")}
+    return Decision(**values | labels)
