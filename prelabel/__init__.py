@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from prelabel.human_ceiling import ceiling
     from prelabel.planning import plan
     from prelabel.project import Project, load_project
+    from prelabel.qualifying import qualify
     from prelabel.records import Adjudication, Annotation, Consensus, Gold, Item, Routed
     from prelabel.reporting import report
     from prelabel.starting import init
@@ -71,6 +72,7 @@ _HOMES = {
     "human_ceiling": ("ceiling",),
     "planning": ("plan",),
     "project": ("Project", "load_project"),
+    "qualifying": ("qualify",),
     "records": ("Adjudication", "Annotation", "Consensus", "Gold", "Item", "Routed"),
     "reporting": ("report",),
     "starting": ("init",),
@@ -108,6 +110,7 @@ __all__ = [
     "plan",
     "prevalence",
     "project_error_correlation",
+    "qualify",
     "quality",
     "rank",
     "report",

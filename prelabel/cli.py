@@ -11,6 +11,7 @@ from prelabel.cli_audit import add_audit
 from prelabel.cli_calibration import add_calibration
 from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
+from prelabel.cli_loop import add_loop
 from prelabel.cli_models import models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
 from prelabel.cli_review import add_review
@@ -262,6 +263,7 @@ def candidates(
 add_validation(app)
 add_deciding(app)
 add_review(app)
+add_loop(app)
 add_audit(app)
 add_calibration(app)
 
