@@ -22,6 +22,7 @@ from prelabel.errors import InputError
 from prelabel.project import Project, load_project
 from prelabel.qualification import LEVEL, decided, fewest, level_of, measured, needed, passes
 from prelabel.qualification_log import read_record, unqualified
+from prelabel.review.store import invite
 from prelabel.run import label
 
 LABELS = ("toxic", "not_toxic")
@@ -312,6 +313,25 @@ def test_gold_that_says_nothing_is_not_asked(tmp_path: Path) -> None:
     assert not {"i0", "i1"} & {item for item, _ in drawn.items}
     with pytest.raises(InputError, match="199 gold items are left that 'bob'"):
         qualify(project, "bob", sheet=tmp_path / "2.csv", practice=100)
+
+
+def test_reviewers_who_are_not_qualified_are_given_nothing(tmp_path: Path) -> None:
+    from review_site import record
+    from review_site import serving as site_of
+
+    project = with_gold(tmp_path, 200, run={"require_qualified": 0.85})
+    record(project, [("i0", "x", "toxic"), ("i0", "y", "not_toxic")])
+    with site_of(project) as site:
+        senior = site.join("owner", "senior")
+        assert senior.path.startswith("/item/")  # gold is made by the like of them
+        token = invite(site.database, "ada")
+        client = site.client()
+        refused = client.post("/login", data={"token": token}, headers={"origin": site.url})
+        assert refused.status_code == 403
+        assert "You are not qualified for 0.85 under this guideline" in refused.text
+        answer(project, tmp_path / "1.csv")
+        answer(project, tmp_path / "2.csv")
+        assert client.get("/next").url.path.startswith("/item/")
 
 
 def test_the_command(tmp_path: Path) -> None:
