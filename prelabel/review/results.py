@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from os import environ
 from typing import TYPE_CHECKING, Any
 
-from prelabel.records import Adjudication
+from prelabel.records import Adjudication, Label
 from prelabel.review import queue, store
-from prelabel.review.settling import Decision, settled
+from prelabel.review.settling import Decision, acted, settled
 from prelabel.review.store import DATABASE, file_of, open_store
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def rows(project: Project, database: str | None = None) -> Iterator[dict[str, An
 
 def results(project: Project, database: str | None = None) -> Results:
     """Say how far the review is."""
-    if not _exists(project, database):
+    if not exists(project, database):
         return Results(0, 0, {}, {}, {}, 0, 0, 0)
     with closing(open_store(project, database)) as opened, opened.reading() as connection:
         waiting = dict(queue.counts(connection))
@@ -109,14 +109,23 @@ def results(project: Project, database: str | None = None) -> Results:
     )
 
 
+def labels_under(project: Project, guideline_hash: str) -> list[tuple[str, Label]]:
+    """Return the labels that people gave under a guideline, with their items."""
+    if not exists(project, None):
+        return []
+    with closing(open_store(project)) as opened, opened.reading() as connection:
+        rows = list(store.rows_under(connection, guideline_hash))
+    return [(one.item_id, one.label) for one in acted(rows) if one.label is not None]
+
+
 def _opinions(project: Project, database: str | None) -> dict[str, list[Decision]]:
-    if not _exists(project, database):
+    if not exists(project, database):
         return {}
     hashes = {item.id: item.hash for item in project.items()}
     with closing(open_store(project, database)) as opened, opened.reading() as connection:
         return store.opinions_by_item(store.rows_under(connection, project.guideline.hash), hashes)
 
 
-def _exists(project: Project, database: str | None) -> bool:
+def exists(project: Project, database: str | None) -> bool:
     """Say whether there is a review: asking for its decisions must not begin one."""
     return bool(database or environ.get(DATABASE)) or file_of(project).is_file()
