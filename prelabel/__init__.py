@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from prelabel.accepting import accept, carry
     from prelabel.alternatives import alt_test
     from prelabel.api import (
         agreement,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from prelabel.dataset_quality import prevalence, quality
     from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
+    from prelabel.gating import gate
     from prelabel.gold_errors import gold_error
     from prelabel.gold_sizes import gold_size
     from prelabel.human_ceiling import ceiling
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
     from prelabel.qualifying import qualify
     from prelabel.records import Adjudication, Annotation, Consensus, Gold, Item, Routed
     from prelabel.reporting import report
+    from prelabel.revising import revise
     from prelabel.starting import init
     from prelabel.weighing import choose_aggregator
 
 _HOMES = {
+    "accepting": ("accept", "carry"),
     "alternatives": ("alt_test",),
     "api": (
         "agreement",
@@ -67,6 +71,7 @@ _HOMES = {
     "dataset_quality": ("prevalence", "quality"),
     "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
+    "gating": ("gate",),
     "gold_errors": ("gold_error",),
     "gold_sizes": ("gold_size",),
     "human_ceiling": ("ceiling",),
@@ -75,6 +80,7 @@ _HOMES = {
     "qualifying": ("qualify",),
     "records": ("Adjudication", "Annotation", "Consensus", "Gold", "Item", "Routed"),
     "reporting": ("report",),
+    "revising": ("revise",),
     "starting": ("init",),
     "weighing": ("choose_aggregator",),
 }
@@ -88,17 +94,20 @@ __all__ = [
     "PrelabelError",
     "Project",
     "Routed",
+    "accept",
     "agreement",
     "alt_test",
     "audit",
     "audit_error",
     "calibration",
     "candidates",
+    "carry",
     "ceiling",
     "choose_aggregator",
     "compare",
     "export",
     "fit",
+    "gate",
     "gold_audit",
     "gold_error",
     "gold_size",
@@ -114,6 +123,7 @@ __all__ = [
     "quality",
     "rank",
     "report",
+    "revise",
     "route",
     "score",
     "score_details",

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import InputError
-from prelabel.guideline_changes import Change, changes
 
 if TYPE_CHECKING:
     from prelabel.guideline import Guideline
+    from prelabel.guideline_changes import Change
     from prelabel.project import Project
     from prelabel.records import Label
 
@@ -70,6 +70,8 @@ def affected(
     annotator or a person gave a changed label under the old guideline, and those whose text has a
     cosine of ``similar`` or more to a new or lost rule, ruling, example or definition.
     """
+    from prelabel.guideline_changes import changes
+
     if not 0 < similar <= 1:
         raise InputError(f"similar must be a cosine above 0 and at most 1, got {similar:g}")
     found = changes(old, new)
@@ -89,6 +91,19 @@ def affected(
         tuple(map(len, reached)),
         {item: tuple(items[item]) for item in texts if item in items},
     )
+
+
+def since(project: Project, old: str, *, similar: float = SIMILAR) -> Affected:
+    """Return what the change from an earlier guideline, by file or hash, to the present reaches.
+
+    Raises ``InputError`` where it reaches no item, or there is no such guideline.
+    """
+    from prelabel.guideline_versions import find_version
+
+    found = affected(project, find_version(project, old), project.guideline, similar=similar)
+    if not found.items:
+        raise InputError(f"the change from guideline {found.old[:8]} reaches no item")
+    return found
 
 
 def _reached(one: Change, texts: Mapping[str, str]) -> set[str]:

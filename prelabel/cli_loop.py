@@ -67,6 +67,37 @@ def qualify(
         raise typer.Exit(1)
 
 
+def revise(
+    project: Folder = HERE,
+    to: Annotated[
+        Path | None, typer.Option(help="The file; default: guideline.proposed.yaml.")
+    ] = None,
+    draft: Annotated[
+        str | None,
+        typer.Option(help="An annotator of prelabel.yaml that drafts edge cases, marked as such."),
+    ] = None,
+    least: Annotated[
+        int, typer.Option(min=1, help="How often labels must be confused to be listed.")
+    ] = 2,
+    max_cost: MaxCost = None,
+    json: Json = False,
+) -> None:
+    """Propose a change of the guideline from rulings, confused labels and reviewers' notes.
+
+    The guideline stays as it is: judge the proposal with `prelabel guideline gate`, take it in with
+    `prelabel guideline accept`.
+
+    Example: prelabel revise --draft gpt
+    """
+    from prelabel import screen_loop
+    from prelabel.project import load_project
+    from prelabel.revising import revise as propose
+
+    found = propose(load_project(project), to=to, draft=draft, least=least, max_cost=max_cost)
+    screen_loop.revision(found, json=json)
+
+
 def add_loop(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("qualify")(qualify)
+    app.command("revise")(revise)

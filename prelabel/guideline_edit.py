@@ -75,8 +75,9 @@ def _is_block(lines: Sequence[str], head: int) -> bool:
 
 
 def _end(lines: Sequence[str], places: Lines, name: str) -> int:
-    """Return the number of the line after a list's last; what stands between it and the next
-    field, if blank or a comment at the margin, belongs to that.
+    """Return the number of a list's last line.
+
+    What stands between it and the next field, if blank or a comment at the margin, belongs to that.
     """
     head = places[name,]
     later = [line for where, line in places.items() if len(where) == 1 and line > head]

@@ -27,6 +27,7 @@ from prelabel.qualification_log import need_qualified
 from prelabel.records import Annotation, Item
 
 if TYPE_CHECKING:
+    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
 
 CHUNK = 500
@@ -273,15 +274,7 @@ async def label_async(
     keep_version(project)
     if not trial:
         need_qualified(project, configs)
-    max_cost = project.config.run.max_cost if max_cost is None else max_cost
-    if max_cost is not None:
-        for config in configs:
-            if price_of(config) is None:
-                raise InputError(
-                    f"annotator {config.name!r}: {config.model} has no known price, so no budget "
-                    "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
-                    "run without a budget"
-                )
+    max_cost = budget_of(project, configs, max_cost)
     total = sum(len(project.task.views(item)) > 0 for item in some_items(project, limit, only))
     if not total:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
@@ -299,6 +292,24 @@ async def label_async(
         finally:
             await close_clients()
         return run.status
+
+
+def budget_of(
+    project: Project, configs: Sequence[AnnotatorConfig], max_cost: float | None
+) -> float | None:
+    """Return the dollars that the project may spend: those asked for, else its own setting.
+
+    Raises ``InputError`` for an annotator whose price is not known, under which none can be kept.
+    """
+    most = project.config.run.max_cost if max_cost is None else max_cost
+    for config in configs if most is not None else ():
+        if price_of(config) is None:
+            raise InputError(
+                f"annotator {config.name!r}: {config.model} has no known price, so no budget "
+                "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
+                "run without a budget"
+            )
+    return most
 
 
 def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
