@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from prelabel.accepting import accept, carry
     from prelabel.alternatives import alt_test
     from prelabel.api import (
         agreement,
@@ -34,17 +35,21 @@ if TYPE_CHECKING:
     from prelabel.diagnosis import doctor
     from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
+    from prelabel.gating import gate
     from prelabel.gold_errors import gold_error
     from prelabel.gold_sizes import gold_size
     from prelabel.human_ceiling import ceiling
     from prelabel.planning import plan
     from prelabel.project import Project, load_project
+    from prelabel.qualifying import qualify
     from prelabel.records import Adjudication, Annotation, Consensus, Gold, Item, Routed
     from prelabel.reporting import report
+    from prelabel.revising import revise
     from prelabel.starting import init
     from prelabel.weighing import choose_aggregator
 
 _HOMES = {
+    "accepting": ("accept", "carry"),
     "alternatives": ("alt_test",),
     "api": (
         "agreement",
@@ -68,13 +73,16 @@ _HOMES = {
     "diagnosis": ("doctor",),
     "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
+    "gating": ("gate",),
     "gold_errors": ("gold_error",),
     "gold_sizes": ("gold_size",),
     "human_ceiling": ("ceiling",),
     "planning": ("plan",),
     "project": ("Project", "load_project"),
+    "qualifying": ("qualify",),
     "records": ("Adjudication", "Annotation", "Consensus", "Gold", "Item", "Routed"),
     "reporting": ("report",),
+    "revising": ("revise",),
     "starting": ("init",),
     "weighing": ("choose_aggregator",),
 }
@@ -88,18 +96,21 @@ __all__ = [
     "PrelabelError",
     "Project",
     "Routed",
+    "accept",
     "agreement",
     "alt_test",
     "audit",
     "audit_error",
     "calibration",
     "candidates",
+    "carry",
     "ceiling",
     "choose_aggregator",
     "compare",
     "doctor",
     "export",
     "fit",
+    "gate",
     "gold_audit",
     "gold_error",
     "gold_size",
@@ -111,9 +122,11 @@ __all__ = [
     "plan",
     "prevalence",
     "project_error_correlation",
+    "qualify",
     "quality",
     "rank",
     "report",
+    "revise",
     "route",
     "score",
     "score_details",

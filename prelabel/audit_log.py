@@ -8,14 +8,12 @@ same audit supersedes an earlier one; both stay.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from prelabel.errors import InputError
+from prelabel.journal import append_journal, read_journal
 from prelabel.records import Label
 
 if TYPE_CHECKING:
@@ -102,22 +100,8 @@ class AuditLog:
 
 def read_log(project: Project) -> AuditLog:
     """Return the audits of a project. Raises ``InputError`` for a file that is not as written."""
-    path = project.state / FILE
     log = AuditLog()
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return log
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from None
-    # what follows the last line end was cut short while it was written, and never counted
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
-        try:
-            _take(log, json.loads(line))
-        except (ValueError, TypeError, KeyError):
-            raise InputError(
-                f"{path}:{number}: not a line of the audits; restore the file from a copy"
-            ) from None
+    read_journal(project.state / FILE, partial(_take, log), "the audits")
     return log
 
 
@@ -135,31 +119,7 @@ def _take(log: AuditLog, data: dict[str, Any]) -> None:
 
 def append(project: Project, facts: Iterable[Draw | Outcome]) -> None:
     """Add facts; they are on disk when this returns. Raises ``InputError`` where they cannot be."""
-    lines = [
-        json.dumps({"kind": "draw" if isinstance(one, Draw) else "outcome"} | asdict(one))
-        for one in facts
-    ]
-    if not lines:
-        return
-    path = project.state / FILE
-    try:
-        with _locked(project, path) as file:
-            whole = file.read().rpartition(b"\n")[0]
-            file.truncate(len(whole) + 1 if whole else 0)
-            file.seek(0, os.SEEK_END)
-            file.write("".join(f"{line}\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); check it") from None
-
-
-@contextmanager
-def _locked(project: Project, path: Path) -> Iterator[BinaryIO]:
-    """Open the file for one writer at a time, readable by its owner only."""
-    import filelock
-
-    with filelock.FileLock(project.state / "audits.lock", timeout=60):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "r+b") as file:
-            yield file
+    append_journal(
+        project.state / FILE,
+        [{"kind": "draw" if isinstance(one, Draw) else "outcome"} | asdict(one) for one in facts],
+    )

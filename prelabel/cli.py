@@ -11,8 +11,9 @@ from prelabel.cli_audit import add_audit
 from prelabel.cli_calibration import add_calibration
 from prelabel.cli_deciding import add_deciding
 from prelabel.cli_guideline import guideline_app
+from prelabel.cli_loop import add_loop
 from prelabel.cli_models import doctor, models_app
-from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
+from prelabel.cli_options import HERE, AffectedBy, Folder, Json, Limit, Names, RuleFile, parts
 from prelabel.cli_review import add_review
 from prelabel.cli_score import add_score
 from prelabel.cli_sections import Sections
@@ -95,6 +96,7 @@ def plan(
     annotator: Names = None,
     limit: Limit = None,
     prompt: Annotated[bool, typer.Option(help="Print a real prompt of each annotator.")] = True,
+    affected_by: AffectedBy = None,
     json: Json = False,
 ) -> None:
     """Say what labeling would call and cost, with the real prompt. Nothing is spent.
@@ -102,10 +104,13 @@ def plan(
     Example: prelabel plan --limit 100
     """
     from prelabel import screen
+    from prelabel.affected import since
     from prelabel.planning import plan as make
     from prelabel.project import load_project
 
-    made = make(load_project(project), annotator or (), limit=limit)
+    opened = load_project(project)
+    only = since(opened, affected_by).items if affected_by else None
+    made = make(opened, annotator or (), limit=limit, only=only)
     screen.plan(made, prompt=prompt, json=json)
 
 
@@ -118,6 +123,7 @@ def label(
         float | None,
         typer.Option(min=0, help="Dollars the project may have spent in all; a hard cap."),
     ] = None,
+    affected_by: AffectedBy = None,
     json: Json = False,
 ) -> None:
     """Label the items; run the same command again to continue.
@@ -127,11 +133,14 @@ def label(
 
     Example: prelabel label --limit 100 --max-cost 2.50
     """
+    from prelabel.affected import since
     from prelabel.project import load_project
     from prelabel.watch import watched_label
 
+    opened = load_project(project)
+    only = since(opened, affected_by).items if affected_by else None
     status = watched_label(
-        load_project(project), annotator or (), limit=limit, max_cost=max_cost, json=json
+        opened, annotator or (), limit=limit, max_cost=max_cost, only=only, json=json
     )
     if status.stopped or (status.failures and not status.outcomes["labeled"]):
         raise typer.Exit(2 if status.fatal else 1)
@@ -265,6 +274,7 @@ def candidates(
 add_validation(app)
 add_deciding(app)
 add_review(app)
+add_loop(app)
 add_audit(app)
 add_calibration(app)
 

@@ -19,6 +19,12 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N items."
 RuleFile = Annotated[
     Path | None, typer.Option("--rule", help="A rule of `prelabel fit`; else one is fitted now.")
 ]
+AffectedBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Only items that the guideline's change since this one reaches: its file, or its hash."
+    ),
+]
 HERE = Path()
 
 

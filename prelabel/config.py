@@ -206,6 +206,13 @@ class RunConfig(_Config):
     timeout: float = Field(60.0, gt=0, description="Seconds a call may take.")
     retries: int = Field(5, ge=0, description="Tries more after an outage, a timeout or a 429.")
     max_cost: float | None = Field(None, ge=0, description="Dollars this project may spend.")
+    require_qualified: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="The accuracy that annotators must have shown by `prelabel qualify` to label, "
+        "and reviewers to be given items; default: none.",
+    )
 
 
 Aggregate = Literal[

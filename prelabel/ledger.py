@@ -149,16 +149,24 @@ class Ledger:
             if batch:
                 connection.execute(sa.insert(ANNOTATIONS), [row_of(a) for a in batch])
 
-    def settled(self, annotator: str, guideline_hash: str, batch: Sequence[Item]) -> set[str]:
+    def settled(
+        self, annotator: str, guideline_hash: str, batch: Sequence[Item], *, carried: bool = True
+    ) -> set[str]:
         """Return the ids of items in ``batch`` that need no call: labeled, abstained from, final.
 
-        The annotator's last word on an item counts, if it was on the item's present text.
+        The annotator's last word on an item counts, if it was on the item's present text; with
+        ``carried`` false not what was carried over from another guideline.
         """
         table = ANNOTATIONS.c
         # SQLite takes the other columns from the row that has the maximum
         query = (
             sa.select(
-                table.item_id, table.item_hash, table.outcome, table.failure, sa.func.max(table.n)
+                table.item_id,
+                table.item_hash,
+                table.outcome,
+                table.failure,
+                _carried_from(),
+                sa.func.max(table.n),
             )
             .where(
                 table.annotator == annotator,
@@ -169,7 +177,11 @@ class Ledger:
         )
         with self.engine.connect() as connection:
             rows = connection.execute(query)
-            found = {(row[0], row[1]) for row in rows if row[2] != "failed" or row[3] in FINAL}
+            found = {
+                (row[0], row[1])
+                for row in rows
+                if (row[2] != "failed" or row[3] in FINAL) and (carried or row[4] is None)
+            }
         return {item.id for item in batch if (item.id, item.hash) in found}
 
     def current(self, annotator_ids: Sequence[str], guideline_hash: str) -> Iterator[Annotation]:
@@ -185,6 +197,19 @@ class Ledger:
         )
         for batch in self._read(sa.select(ANNOTATIONS).where(table.n.in_(last)).order_by(table.n)):
             yield from map(_annotation, batch)
+
+    def carried(self, annotator_ids: Sequence[str], guideline_hash: str) -> dict[str, int]:
+        """Return how many last words were carried over from each earlier guideline, by its hash."""
+        table = ANNOTATIONS.c
+        last = (
+            sa.select(_carried_from().label("source"), sa.func.max(table.n))
+            .where(table.annotator.in_(annotator_ids), table.guideline_hash == guideline_hash)
+            .group_by(table.annotator, table.item_id)
+            .subquery()
+        )
+        query = sa.select(last.c.source, sa.func.count()).group_by(last.c.source)
+        with self.engine.connect() as connection:
+            return {source: n for source, n in connection.execute(query) if source is not None}
 
     def columns(
         self, annotator_ids: Sequence[str], guideline_hash: str, names: Sequence[str]
@@ -268,6 +293,11 @@ class Ledger:
     def close(self) -> None:
         """Close the ledger."""
         self.engine.dispose()
+
+
+def _carried_from() -> Any:
+    """Select the guideline that an annotation was carried over from; null for one made anew."""
+    return sa.func.json_extract(ANNOTATIONS.c.extras, "$.carried.guideline")
 
 
 def _upgrade(connection: sa.Connection) -> None:

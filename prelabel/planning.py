@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from prelabel.budget import Budget
 from prelabel.errors import InputError
 from prelabel.images import usual_tokens, without_images
 from prelabel.provider import load_litellm, price_of, upper_bound
-from prelabel.run import looked_at
+from prelabel.run import looked_at, some_items
 
 if TYPE_CHECKING:
     from prelabel.cache import ResponseCache
@@ -75,23 +75,34 @@ class Plan:
         return asdict(self) | {"dollars": self.dollars}
 
 
-def plan(project: Project, annotators: Sequence[str] = (), *, limit: int | None = None) -> Plan:
+def plan(
+    project: Project,
+    annotators: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    only: Collection[str] | None = None,
+) -> Plan:
     """Say what ``label`` would do with the same arguments. Nothing is called or spent."""
     configs = find_annotators(project, annotators)
     project.checked_guideline()
     with looked_at(project) as (ledger, cache):
         ready = [LLMAnnotator(project, c, cache, Budget(None, lambda: 0.0)) for c in configs]
-        found = [_plan_one(project, one, ledger, cache, limit) for one in ready]
+        items = list(some_items(project, limit, only))
+        found = [_plan_one(project, one, ledger, cache, items, only) for one in ready]
         return Plan(found, cache.spent)
 
 
 def _plan_one(
-    project: Project, one: LLMAnnotator, ledger: Ledger, cache: ResponseCache, limit: int | None
+    project: Project,
+    one: LLMAnnotator,
+    ledger: Ledger,
+    cache: ResponseCache,
+    items: Sequence[Item],
+    only: Collection[str] | None,
 ) -> AnnotatorPlan:
-    items = list(project.items(limit))
     if not items:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
-    settled = ledger.settled(one.id, one.guideline_hash, items)
+    settled = ledger.settled(one.id, one.guideline_hash, items, carried=only is None)
     waiting = [item for item in items if item.id not in settled]
     to_call, bound, cached, split, failing = [], 0.0, 0, 0, 0
     samples = range(one.config.samples)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,12 +19,15 @@ from prelabel.annotate import LLMAnnotator, find_annotators, settings_of
 from prelabel.budget import Budget
 from prelabel.cache import ResponseCache
 from prelabel.errors import FatalModelError, InputError
+from prelabel.guideline_versions import keep_version
 from prelabel.ledger import Ledger
 from prelabel.pace import Pace, StoppedError
 from prelabel.provider import close_clients, price_of
+from prelabel.qualification_log import need_qualified
 from prelabel.records import Annotation, Item
 
 if TYPE_CHECKING:
+    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
 
 CHUNK = 500
@@ -84,9 +87,14 @@ class Run:
     """One run: its ledger, cache and budget, and where it stands."""
 
     def __init__(
-        self, project: Project, ledger: Ledger, cache: ResponseCache, max_cost: float | None
+        self,
+        project: Project,
+        ledger: Ledger,
+        cache: ResponseCache,
+        max_cost: float | None,
+        only: Collection[str] | None = None,
     ) -> None:
-        self.project, self.ledger, self.cache = project, ledger, cache
+        self.project, self.ledger, self.cache, self.only = project, ledger, cache, only
         self.budget = Budget(max_cost, lambda: cache.spent + cache.unconfirmed)
         self.status = RunStatus(0, spent_before=cache.spent)
         cache.give_up_held()  # of a run that was killed
@@ -159,9 +167,11 @@ class Run:
 
     def todo(self, one: LLMAnnotator, limit: int | None) -> Iterator[Item]:
         """Yield the items that this annotator has neither labeled nor abstained from."""
-        items = self.project.items(limit)
+        items = some_items(self.project, limit, self.only)
         while chunk := list(islice(items, CHUNK)):
-            settled = self.ledger.settled(one.id, one.guideline_hash, chunk)
+            # of the items asked for by name, what was carried over is labeled anew
+            carried = self.only is None
+            settled = self.ledger.settled(one.id, one.guideline_hash, chunk, carried=carried)
             self.status.skipped += len(settled)
             yield from (item for item in chunk if item.id not in settled)
 
@@ -229,6 +239,13 @@ class _Health:
         self.reason = f"{GIVE_UP} failures in a row, the last: {said}; {advice}"
 
 
+def some_items(
+    project: Project, limit: int | None, only: Collection[str] | None = None
+) -> Iterator[Item]:
+    """Yield the first ``limit`` items, of these only those named, if any are."""
+    return (item for item in project.items(limit) if only is None or item.id in only)
+
+
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error in a group of groups."""
     error = errors.exceptions[0]
@@ -241,29 +258,28 @@ async def label_async(
     *,
     limit: int | None = None,
     max_cost: float | None = None,
+    only: Collection[str] | None = None,
     report: Callable[[RunStatus], None] | None = None,
     stop: Callable[[Callable[[], None]], None] | None = None,
+    trial: bool = False,
 ) -> RunStatus:
     """Label the project's items with its annotators; see ``label``.
 
     ``stop`` is called once with a function that ends the run: calls in flight finish first.
+    ``trial`` labels gold to find out how good an annotator is, which nobody needs to be qualified
+    for.
     """
     configs = find_annotators(project, annotators)
     project.checked_guideline()
-    max_cost = project.config.run.max_cost if max_cost is None else max_cost
-    if max_cost is not None:
-        for config in configs:
-            if price_of(config) is None:
-                raise InputError(
-                    f"annotator {config.name!r}: {config.model} has no known price, so no budget "
-                    "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
-                    "run without a budget"
-                )
-    total = sum(len(project.task.views(item)) > 0 for item in project.items(limit))
+    keep_version(project)
+    if not trial:
+        need_qualified(project, configs)
+    max_cost = budget_of(project, configs, max_cost)
+    total = sum(len(project.task.views(item)) > 0 for item in some_items(project, limit, only))
     if not total:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     with opened(project) as (ledger, cache):
-        run = Run(project, ledger, cache, max_cost)
+        run = Run(project, ledger, cache, max_cost, only)
         run.status.total = total * len(configs)
         run.report = report or run.report
         if stop:
@@ -276,6 +292,24 @@ async def label_async(
         finally:
             await close_clients()
         return run.status
+
+
+def budget_of(
+    project: Project, configs: Sequence[AnnotatorConfig], max_cost: float | None
+) -> float | None:
+    """Return the dollars that the project may spend: those asked for, else its own setting.
+
+    Raises ``InputError`` for an annotator whose price is not known, under which none can be kept.
+    """
+    most = project.config.run.max_cost if max_cost is None else max_cost
+    for config in configs if most is not None else ():
+        if price_of(config) is None:
+            raise InputError(
+                f"annotator {config.name!r}: {config.model} has no known price, so no budget "
+                "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
+                "run without a budget"
+            )
+    return most
 
 
 def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
@@ -320,7 +354,8 @@ def label(project: Project, annotators: Sequence[str] = (), **options: Any) -> R
         project: the project.
         annotators: names of configured annotators; all of them if empty.
         **options: ``limit`` (items), ``max_cost`` (dollars that the project may have spent in all),
-            ``report`` (called with the ``RunStatus`` several times a second).
+            ``only`` (ids of the items to label; all if None), ``report`` (called with the
+            ``RunStatus`` several times a second).
 
     Returns:
         how the run ended; ``stopped`` says why, if before its end.

@@ -144,6 +144,7 @@ def gather(project: Project, ledger: Ledger, annotators: Sequence[str] = ()) -> 
     other = sum(n for key, n in ledger.hashes().items() if key != guideline_hash)
     if other:
         notes.append(f"{other} annotations left out: made under another guideline")
+    notes += carried_notes(project, ledger, list(names))
     if not len(items.columns.n):
         why = "; ".join(notes)
         raise InputError(
@@ -151,6 +152,21 @@ def gather(project: Project, ledger: Ledger, annotators: Sequence[str] = ()) -> 
             + (f" ({why})" if why else "")
         )
     return Evidence(project.task, guideline_hash, items, names, tuple(notes))
+
+
+def carried_notes(project: Project, ledger: Ledger, annotators: Sequence[str]) -> list[str]:
+    """Say which annotations that count were made under another guideline, and on whose word."""
+    from prelabel.guideline_log import read_log
+
+    present = project.guideline.hash
+    words = [one for one in read_log(project).carried if one.new == present]
+    if not words:
+        return []
+    by = "; ".join(dict.fromkeys(f"{one.author}: {one.reason}" for one in words))
+    return [
+        f"{n} annotations were made under guideline {old[:8]} and carried over to this one ({by})"
+        for old, n in sorted(ledger.carried(annotators, present).items())
+    ]
 
 
 def current_annotators(

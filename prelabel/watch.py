@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ def watched_label(
     *,
     limit: int | None = None,
     max_cost: float | None = None,
+    only: Collection[str] | None = None,
     json: bool = False,
 ) -> RunStatus:
     """Label with a progress bar; Ctrl-C once stops taking items, twice stops at once."""
@@ -62,7 +63,13 @@ def watched_label(
 
         status = asyncio.run(
             label_async(
-                project, annotators, limit=limit, max_cost=max_cost, report=show, stop=watch
+                project,
+                annotators,
+                limit=limit,
+                max_cost=max_cost,
+                only=only,
+                report=show,
+                stop=watch,
             )
         )
     labeled(status, json=json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,8 @@ class Desk:
     sessions: Sessions
     origins: tuple[str, ...]
     cookie: str
+    refusal: Callable[[str], str | None] = lambda _name: None
+    """Why a reviewer, by name, may not be given items; None where they may."""
 
     def __post_init__(self) -> None:
         self.form = make_form(self.task)

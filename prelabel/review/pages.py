@@ -125,6 +125,8 @@ def html(page: bytes, status: int = 200) -> Response:
 def next_item(visit: Visit) -> Response:
     """Hand out the next item, or say that there is none."""
     desk = visit.desk
+    if not visit.reviewer.senior and (why := desk.refusal(visit.reviewer.name)):
+        raise HTTPException(403, f"You are {why}.")
     with desk.database.writing() as connection:
         if not queue.is_current(connection, desk.terms):
             raise StaleError

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from os import environ
 from typing import TYPE_CHECKING, Any
 
-from prelabel.records import Adjudication
+from prelabel.records import Adjudication, Label
 from prelabel.review import queue, store
 from prelabel.review.floor import countable, flagged, is_right, last_words
 from prelabel.review.hidden import gold_of
-from prelabel.review.settling import HIDDEN, Decision, agree, settled
+from prelabel.review.settling import HIDDEN, Decision, acted, agree, settled
 from prelabel.review.store import DATABASE, file_of, open_store
 
 if TYPE_CHECKING:
@@ -129,6 +129,19 @@ def results(project: Project, database: str | None = None) -> Results:
         sum(status == "against gold" for _, status in statuses),
         _waiting_again(stored),
     )
+
+
+def labels_under(project: Project, guideline_hash: str) -> list[tuple[str, Label]]:
+    """Return the labels that people gave under a guideline, with their items."""
+    if not exists(project, None):
+        return []
+    with closing(open_store(project)) as opened, opened.reading() as connection:
+        rows = list(store.rows_under(connection, guideline_hash))
+    return [
+        (one.item_id, one.label)
+        for one in acted(rows)
+        if one.label is not None and one.trial not in HIDDEN
+    ]
 
 
 def _waiting_again(stored: Stored) -> dict[str, int]:

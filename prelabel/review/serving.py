@@ -7,11 +7,13 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prelabel.errors import InputError, MissingExtraError
+from prelabel.qualification_log import unqualified
 from prelabel.review import store
 from prelabel.review.building import build, terms_of
 from prelabel.review.entries import entries, fingerprint
@@ -143,7 +145,8 @@ def make_desk(
 
     cookie = f"prelabel_review_{urlsplit(origins[0]).port or 'https'}"  # cookies know no ports
     sessions = Sessions(database, starting)
-    return Desk(project.task, database, terms, sessions, tuple(origins), cookie)
+    refusal = partial(unqualified, project)
+    return Desk(project.task, database, terms, sessions, tuple(origins), cookie, refusal)
 
 
 def settings(desk: Desk) -> uvicorn.Config:
