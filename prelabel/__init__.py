@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from prelabel.auditing_accepted import audit
     from prelabel.behind_scores import score_details
     from prelabel.calibrating import calibration
+    from prelabel.cascading import cascade
+    from prelabel.certifying import certificate
     from prelabel.comparing import compare
     from prelabel.dataset_quality import prevalence, quality
     from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
+    from prelabel.forecasting import forecast
     from prelabel.gold_errors import gold_error
     from prelabel.gold_sizes import gold_size
     from prelabel.human_ceiling import ceiling
@@ -62,10 +65,13 @@ _HOMES = {
     "auditing_accepted": ("audit",),
     "behind_scores": ("score_details",),
     "calibrating": ("calibration",),
+    "cascading": ("cascade",),
+    "certifying": ("certificate",),
     "comparing": ("compare",),
     "dataset_quality": ("prevalence", "quality"),
     "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
+    "forecasting": ("forecast",),
     "gold_errors": ("gold_error",),
     "gold_sizes": ("gold_size",),
     "human_ceiling": ("ceiling",),
@@ -92,11 +98,14 @@ __all__ = [
     "audit_error",
     "calibration",
     "candidates",
+    "cascade",
     "ceiling",
+    "certificate",
     "choose_aggregator",
     "compare",
     "export",
     "fit",
+    "forecast",
     "gold_audit",
     "gold_error",
     "gold_size",

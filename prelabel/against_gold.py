@@ -140,6 +140,7 @@ def _consensus_score(
 
     ``unseen`` has the consensus of items that the rule learned from, by rules that did not.
     """
+    evidence = rule.seen(evidence)
     labels, outcomes = {}, []
     for item, given in evidence.items.items():
         own = [a for a in given if a.annotator in rule.annotators]

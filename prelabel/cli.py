@@ -10,6 +10,7 @@ import typer
 from prelabel.cli_audit import add_audit
 from prelabel.cli_calibration import add_calibration
 from prelabel.cli_deciding import add_deciding
+from prelabel.cli_forecast import add_forecast
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_models import models_app
 from prelabel.cli_options import HERE, Folder, Json, Limit, Names, RuleFile, parts
@@ -115,6 +116,14 @@ def label(
         float | None,
         typer.Option(min=0, help="Dollars the project may have spent in all; a hard cap."),
     ] = None,
+    escalate: Annotated[
+        float | None,
+        typer.Option(help="Only this share of the items: what those of --after are least sure of."),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(help="With --escalate: annotators that labeled everything; several times."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Label the items; run the same command again to continue.
@@ -123,12 +132,20 @@ def label(
     work at all, 1 if the run stopped before its end or nothing at all was labeled.
 
     Example: prelabel label --limit 100 --max-cost 2.50
+
+    Example: prelabel label -a large --escalate 0.3 --after small1 --after small2
     """
     from prelabel.project import load_project
     from prelabel.watch import watched_label
 
     status = watched_label(
-        load_project(project), annotator or (), limit=limit, max_cost=max_cost, json=json
+        load_project(project),
+        annotator or (),
+        limit=limit,
+        max_cost=max_cost,
+        escalate=escalate,
+        after=after or (),
+        json=json,
     )
     if status.stopped or (status.failures and not status.outcomes["labeled"]):
         raise typer.Exit(2 if status.fatal else 1)
@@ -264,6 +281,7 @@ add_deciding(app)
 add_review(app)
 add_audit(app)
 add_calibration(app)
+add_forecast(app)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -84,9 +84,14 @@ class Run:
     """One run: its ledger, cache and budget, and where it stands."""
 
     def __init__(
-        self, project: Project, ledger: Ledger, cache: ResponseCache, max_cost: float | None
+        self,
+        project: Project,
+        ledger: Ledger,
+        cache: ResponseCache,
+        max_cost: float | None,
+        only: Collection[str] | None = None,
     ) -> None:
-        self.project, self.ledger, self.cache = project, ledger, cache
+        self.project, self.ledger, self.cache, self.only = project, ledger, cache, only
         self.budget = Budget(max_cost, lambda: cache.spent + cache.unconfirmed)
         self.status = RunStatus(0, spent_before=cache.spent)
         cache.give_up_held()  # of a run that was killed
@@ -159,7 +164,7 @@ class Run:
 
     def todo(self, one: LLMAnnotator, limit: int | None) -> Iterator[Item]:
         """Yield the items that this annotator has neither labeled nor abstained from."""
-        items = self.project.items(limit)
+        items = chosen(self.project, limit, self.only)
         while chunk := list(islice(items, CHUNK)):
             settled = self.ledger.settled(one.id, one.guideline_hash, chunk)
             self.status.skipped += len(settled)
@@ -229,6 +234,11 @@ class _Health:
         self.reason = f"{GIVE_UP} failures in a row, the last: {said}; {advice}"
 
 
+def chosen(project: Project, limit: int | None, only: Collection[str] | None) -> Iterator[Item]:
+    """Yield the project's items that are to be labeled."""
+    return (item for item in project.items(limit) if only is None or item.id in only)
+
+
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error in a group of groups."""
     error = errors.exceptions[0]
@@ -241,6 +251,8 @@ async def label_async(
     *,
     limit: int | None = None,
     max_cost: float | None = None,
+    escalate: float | None = None,
+    after: Sequence[str] = (),
     report: Callable[[RunStatus], None] | None = None,
     stop: Callable[[Callable[[], None]], None] | None = None,
 ) -> RunStatus:
@@ -259,11 +271,12 @@ async def label_async(
                     "can be kept; give `price: {input: …, output: …}` in $ a million tokens, or "
                     "run without a budget"
                 )
-    total = sum(len(project.task.views(item)) > 0 for item in project.items(limit))
-    if not total:
+    only = _least_sure(project, annotators, after, escalate)
+    total = sum(len(project.task.views(item)) > 0 for item in chosen(project, limit, only))
+    if not total and only is None:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     with opened(project) as (ledger, cache):
-        run = Run(project, ledger, cache, max_cost)
+        run = Run(project, ledger, cache, max_cost, only)
         run.status.total = total * len(configs)
         run.report = report or run.report
         if stop:
@@ -276,6 +289,23 @@ async def label_async(
         finally:
             await close_clients()
         return run.status
+
+
+def _least_sure(
+    project: Project, annotators: Sequence[str], after: Sequence[str], share: float | None
+) -> Collection[str] | None:
+    """Return the items to ask a strong annotator about; None where all are to be labeled."""
+    from prelabel.escalation import escalated
+
+    if share is None:
+        if after:
+            raise InputError("after: whose labels come before says nothing without --escalate")
+        return None
+    if not annotators or set(annotators) & set(after):
+        raise InputError(
+            "escalate: name the strong annotator with -a, and those before it with --after"
+        )
+    return set(escalated(project, after, share))
 
 
 def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
@@ -320,7 +350,9 @@ def label(project: Project, annotators: Sequence[str] = (), **options: Any) -> R
         project: the project.
         annotators: names of configured annotators; all of them if empty.
         **options: ``limit`` (items), ``max_cost`` (dollars that the project may have spent in all),
-            ``report`` (called with the ``RunStatus`` several times a second).
+            ``escalate`` (only this share of the items: those that the annotators named ``after``,
+            who have labeled all, are least sure of; see `prelabel.escalation`), ``report`` (called
+            with the ``RunStatus`` several times a second).
 
     Returns:
         how the run ended; ``stopped`` says why, if before its end.

@@ -25,6 +25,8 @@ def watched_label(
     *,
     limit: int | None = None,
     max_cost: float | None = None,
+    escalate: float | None = None,
+    after: Sequence[str] = (),
     json: bool = False,
 ) -> RunStatus:
     """Label with a progress bar; Ctrl-C once stops taking items, twice stops at once."""
@@ -62,7 +64,14 @@ def watched_label(
 
         status = asyncio.run(
             label_async(
-                project, annotators, limit=limit, max_cost=max_cost, report=show, stop=watch
+                project,
+                annotators,
+                limit=limit,
+                max_cost=max_cost,
+                escalate=escalate,
+                after=after,
+                report=show,
+                stop=watch,
             )
         )
     labeled(status, json=json)
