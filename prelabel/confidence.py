@@ -7,7 +7,7 @@ that and an item's own signals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +75,10 @@ def fit_confidence(
     A logistic regression with Platt's targets (Platt 1999): with fewer than 50 gold items on the
     vote share alone; with fewer than 20, or where none or all are right, the vote share as it is.
     The held-out confidence of a gold item comes from a fit, choice of groups and penalty included,
-    on the other folds; only what words are rare was counted on all gold. Items without a consensus
-    do not count. Neither the order of items nor that of annotators matters. Raises InputError for
-    an item that occurs twice or has no fold, and for fewer than 3 folds.
+    on the other folds; only what words are rare was counted on all gold. It is the confidence of
+    the same rank in the fit to all gold, so that a threshold means the same for both. Items without
+    a consensus do not count. Neither the order of items nor that of annotators matters. Raises
+    InputError for an item that occurs twice or has no fold, and for fewer than 3 folds.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -89,7 +90,7 @@ def fit_confidence(
     left_out = len(rows) - len(used)
     if len(used) < TOO_FEW or table.right.all() or not table.right.any():
         params: Params = {"method": PLAIN}
-        own = confidences(params, [(row.signals, row.text) for row in used])
+        own = placed = confidences(params, [(row.signals, row.text) for row in used])
         fold = np.zeros(len(used), dtype=np.int64)
         report = report_of(PLAIN, table, fold, own, None, VOTES_ALONE, left_out, seed)
     else:
@@ -97,25 +98,28 @@ def fit_confidence(
         # the matrices are small: threads would cost more than they bring
         with threadpool_limits(1, user_api="blas"):
             table = levelled(table, fold) if folds is not None else table
-            params, report, own = _fit(table, fold, left_out, seed)
+            params, report, placed = _fit(table, fold, left_out, seed)
     if texts:
         texts["right"] = [int(right) for right in table.right]
-    held_out = {row.item: float(p) for row, p in zip(used, own, strict=True)}
+    held_out = {row.item: float(p) for row, p in zip(used, placed, strict=True)}
     return params | {"gold": texts}, report, held_out
 
 
 def _fit(
     table: Table, fold: Places, left_out: int, seed: int
 ) -> tuple[Params, ConfidenceReport, FloatArray]:
-    """Choose among the signals, fit them on all gold, and measure them held out."""
+    """Choose among the signals, fit them on all gold, and measure them held out.
+
+    The held-out confidences returned are on the scale of the fit to all gold.
+    """
     at = np.arange(len(fold))
     several = len(fold) >= FEW_GOLD
     trial = Trial(table, at, fold) if several else None
     chosen = trial.choose() if trial else VOTES_ALONE
-    own = _held_out(table, fold, several=several)
     method = SIGNALS if chosen.groups else CALIBRATED
     params = {"method": method, **_written(Split(table, at, at).fit(chosen), chosen)}
-    return params, report_of(method, table, fold, own, trial, chosen, left_out, seed), own
+    own, placed = _held_out(table, fold, _of_table(params, table), several=several)
+    return params, report_of(method, table, fold, own, trial, chosen, left_out, seed), placed
 
 
 def confidence_of(params: Params, signals: Signals, text: str = "") -> float:
@@ -134,15 +138,35 @@ def confidences(params: Params, rows: Iterable[tuple[Signals, str]]) -> FloatArr
     if params["method"] == PLAIN:
         scores = share
     else:
-        scores = np.full(len(listed), params["intercept"])
         similar = _similar(params, [text for _, text in listed])
-        for written in params["columns"]:
-            column = Column(*(written[key] for key in Column._fields))
-            known = similar.get(column.name) if column.group == SIMILAR else None
-            if known is None:
-                known = _numbers(groups, column.group, column.name)
-            scores = scores + written["coefficient"] * column(known)
+
+        def known(group: str, name: str) -> FloatArray:
+            found: FloatArray | None = similar.get(name) if group == SIMILAR else None
+            return _numbers(groups, group, name) if found is None else found
+
+        scores = _regression(params, known, len(listed))
     found: FloatArray = np.where(np.isnan(share), 0.0, expit(scores))
+    return found
+
+
+def _regression(params: Params, known: Callable[[str, str], FloatArray], items: int) -> FloatArray:
+    """Return the log-odds of items; ``known`` gives a group's numbers of one name."""
+    scores = np.full(items, params["intercept"])
+    for written in params["columns"]:
+        column = Column(*(written[key] for key in Column._fields))
+        scores = scores + written["coefficient"] * column(known(column.group, column.name))
+    return scores
+
+
+def _of_table(params: Params, table: Table) -> FloatArray:
+    """Return the confidences of gold itself, none of it similar to itself."""
+    at = np.arange(len(table.right))
+
+    def known(group: str, name: str) -> FloatArray:
+        names, numbers = table.numbers(group, at, at)
+        return numbers[:, list(names).index(name)]
+
+    found: FloatArray = expit(_regression(params, known, len(at)))
     return found
 
 
@@ -195,14 +219,27 @@ def _folds(rows: Sequence[Judged], folds: Mapping[str, int] | None, seed: int) -
     return found
 
 
-def _held_out(table: Table, fold: Places, *, several: bool) -> FloatArray:
-    """Return each item's confidence from a choice and a fit on the other folds."""
-    found = np.empty(len(fold))
+def _held_out(
+    table: Table, fold: Places, full: FloatArray, *, several: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Return each item's confidence from a choice and a fit on the other folds, in two ways.
+
+    First as that fit gives it; then as ``full``, the fit to all gold, gives it to the item of the
+    same rank. The level of a fit is the higher the more of the items held out are wrong, and where
+    confidences differ little (one annotator, one signal) a threshold would part the folds by it.
+    """
+    at = np.arange(len(fold))
+    found, placed, scale = np.empty(len(fold)), np.empty(len(fold)), np.sort(full)
     for part in np.unique(fold):
         train, test = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         chosen = Trial(table, train, fold[train]).choose() if several else VOTES_ALONE
-        found[test] = Split(table, train, test).predict(chosen)
-    return found
+        every = Split(table, train, at).predict(chosen)
+        found[test] = every[test]
+        every = every.round(9)
+        ranked = np.sort(every)
+        first, after = (np.searchsorted(ranked, every[test], side) for side in ("left", "right"))
+        placed[test] = scale[(first + after - 1) // 2]  # of a tie the middle
+    return found, placed
 
 
 def _written(fitted: Fitted, chosen: Chosen) -> dict[str, Any]:

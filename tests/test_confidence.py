@@ -25,6 +25,7 @@ from prelabel.confidence import (
 from prelabel.confidence_report import auroc
 from prelabel.errors import InputError
 from prelabel.neighbours import fit_texts, of_the_nearest, similarities
+from prelabel.promises import dataset
 from prelabel.signal_table import table_of
 from prelabel.signals import Signals, signals
 from prelabel.votes import Ballot
@@ -295,8 +296,34 @@ def test_folds_of_the_aggregator_are_kept():
     changed = [row._replace(right=not row.right) if folds[row.item] == 2 else row for row in gold]
     one = fit_confidence(gold, folds=folds)[2]
     other = fit_confidence(changed, folds=folds)[2]
-    for item, fold in folds.items():
-        assert (one[item] == other[item]) == (fold == 2)  # only its own fold's gold is not seen
+    turned = {
+        folds[a]
+        for a in folds
+        for b in folds
+        if folds[a] == folds[b] and (one[a] - one[b]) * (other[a] - other[b]) < 0
+    }
+    assert turned  # in other order than before, but
+    assert 2 not in turned  # only a fold's own gold is not seen
+
+
+def test_a_threshold_cannot_part_folds_by_what_was_wrong_in_them():
+    """Where all items look alike, a fit is the surer the more of those held out are wrong."""
+    broken = 0
+    for seed in range(20):
+        wrong = np.random.default_rng(seed).random(200) < 0.143
+        alike = Signals({"share": {"share": 1.1}, "annotators": {"x": 1.0}})
+        gold = [Judged(f"i{n}", alike, "", not bad) for n, bad in enumerate(wrong)]
+        params, _, held_out = fit_confidence(gold)
+        assert set(held_out.values()) == {confidence_of(params, alike)}
+        promise = dataset([held_out[row.item] for row in gold], wrong, target=0.1, delta=0.1)
+        broken += promise.accepts(confidence_of(params, alike))
+    assert broken <= 2
+
+
+def test_held_out_confidences_are_on_the_scale_of_the_fit_to_all():
+    gold = judged(150, believed=1)
+    params, _, held_out = fit_confidence(gold)
+    assert set(held_out.values()) <= set(applied(params, gold).tolist())
 
 
 def test_a_weight_that_only_tells_folds_apart_is_no_signal():
