@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from prelabel.auditing_accepted import audit
     from prelabel.behind_scores import score_details
     from prelabel.calibrating import calibration
+    from prelabel.cascading import cascade
+    from prelabel.certifying import certificate
     from prelabel.comparing import compare
     from prelabel.dataset_quality import prevalence, quality
     from prelabel.diagnosis import doctor
     from prelabel.error_correlation import project_error_correlation
     from prelabel.errors import PrelabelError
+    from prelabel.forecasting import forecast
     from prelabel.gating import gate
     from prelabel.gold_errors import gold_error
     from prelabel.gold_sizes import gold_size
@@ -68,11 +71,14 @@ _HOMES = {
     "auditing_accepted": ("audit",),
     "behind_scores": ("score_details",),
     "calibrating": ("calibration",),
+    "cascading": ("cascade",),
+    "certifying": ("certificate",),
     "comparing": ("compare",),
     "dataset_quality": ("prevalence", "quality"),
     "diagnosis": ("doctor",),
     "error_correlation": ("project_error_correlation",),
     "errors": ("PrelabelError",),
+    "forecasting": ("forecast",),
     "gating": ("gate",),
     "gold_errors": ("gold_error",),
     "gold_sizes": ("gold_size",),
@@ -104,12 +110,15 @@ __all__ = [
     "calibration",
     "candidates",
     "carry",
+    "cascade",
     "ceiling",
+    "certificate",
     "choose_aggregator",
     "compare",
     "doctor",
     "export",
     "fit",
+    "forecast",
     "gate",
     "gold_audit",
     "gold_error",

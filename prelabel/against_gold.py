@@ -134,6 +134,7 @@ def _consensus_score(
 
     ``unseen`` has the consensus of items that the rule learned from, by rules that did not.
     """
+    evidence = rule.seen(evidence)
     on_gold = evidence.only([g.item_id for g in gold])
     said = consensus_labels(on_gold, partial(rule.consensus, task=evidence.task), rule.annotators)
     said |= {item: unseen[item].label for item in said.keys() & unseen.keys()}

@@ -116,6 +116,7 @@ def rank(project: Project, columns: Sequence[str], annotators: Sequence[str] = (
         raise InputError("rank needs the two metadata columns of the contestants, such as a,b")
     evidence = evidence_of(project, annotators)
     rule = fitted(project, evidence).rule
+    evidence = rule.seen(evidence)
     labels = {
         item: rule.consensus(evidence.ballot(item), project.task).label for item in evidence.items
     }

@@ -140,6 +140,7 @@ def consensus_of(project: Project, evidence: Evidence) -> dict[str, Consensus]:
     learn = project.fitting_gold(project.config.decide.split)
     rule = fit_rule(evidence, project.config.decide, gold=learn)
     unseen = held_out(evidence, rule, learn)
+    evidence = rule.seen(evidence)
     return {
         item: unseen[item][0]
         if item in unseen

@@ -10,6 +10,7 @@ import typer
 from prelabel.cli_audit import add_audit
 from prelabel.cli_calibration import add_calibration
 from prelabel.cli_deciding import add_deciding
+from prelabel.cli_forecast import add_forecast
 from prelabel.cli_guideline import guideline_app
 from prelabel.cli_loop import add_loop
 from prelabel.cli_models import doctor, models_app
@@ -124,6 +125,14 @@ def label(
         typer.Option(min=0, help="Dollars the project may have spent in all; a hard cap."),
     ] = None,
     affected_by: AffectedBy = None,
+    escalate: Annotated[
+        float | None,
+        typer.Option(help="Only this share of the items: what those of --after are least sure of."),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(help="With --escalate: annotators that labeled everything; several times."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Label the items; run the same command again to continue.
@@ -132,6 +141,8 @@ def label(
     work at all, 1 if the run stopped before its end or nothing at all was labeled.
 
     Example: prelabel label --limit 100 --max-cost 2.50
+
+    Example: prelabel label -a large --escalate 0.3 --after small1 --after small2
     """
     from prelabel.affected import since
     from prelabel.project import load_project
@@ -140,7 +151,14 @@ def label(
     opened = load_project(project)
     only = since(opened, affected_by).items if affected_by else None
     status = watched_label(
-        opened, annotator or (), limit=limit, max_cost=max_cost, only=only, json=json
+        opened,
+        annotator or (),
+        limit=limit,
+        max_cost=max_cost,
+        only=only,
+        escalate=escalate,
+        after=after or (),
+        json=json,
     )
     if status.stopped or (status.failures and not status.outcomes["labeled"]):
         raise typer.Exit(2 if status.fatal else 1)
@@ -277,6 +295,7 @@ add_review(app)
 add_loop(app)
 add_audit(app)
 add_calibration(app)
+add_forecast(app)
 
 
 @app.command()

@@ -232,6 +232,15 @@ Aggregate = Literal[
 ]
 
 
+class EscalateConfig(_Config):
+    """A strong annotator for the items that the others are least sure of."""
+
+    to: str = Field(min_length=1, description="The name of the strong annotator.")
+    share: float = Field(
+        ge=0, le=1, description="The share of items to ask it about, those least sure first."
+    )
+
+
 class DecideConfig(_Config):
     """How annotations become a consensus, and which items people see."""
 
@@ -269,6 +278,11 @@ class DecideConfig(_Config):
         False,
         description="Test the promise on one half of the gold, learn from the other alone: exact, "
         "but half as much gold. Default: five-fold cross-fitting.",
+    )
+    escalate: EscalateConfig | None = Field(
+        None,
+        description="A cascade: the others label everything, a strong annotator what they are "
+        "least sure of; where it was asked its label counts. Who is asked is fixed without gold.",
     )
     costs: dict[str, float] = Field(
         default_factory=dict,
@@ -397,6 +411,7 @@ def settings_at(loc: Sequence[int | str]) -> list[str]:
         "run": RunConfig,
         "decide": DecideConfig,
         "review": ReviewConfig,
+        "escalate": EscalateConfig,
     }
     names = [part for part in loc if isinstance(part, str)]
     return list((parts[names[-1]] if names else ProjectConfig).model_fields)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prelabel.votes import Ballot, Evidence
     from prelabel.weighing import Weighed
 
-RULE_VERSION = 2
+RULE_VERSION = 3
 FEW_ITEMS = 50
 """Below so many, an annotator's mean is as much of these items as of its bias."""
 
@@ -88,11 +88,28 @@ class DecisionRule:
     def weighed(self, ballot: Ballot, task: Task) -> Weighed:
         """Return the consensus and, of an aggregator that has them, the weights of each value."""
         own = restrict(ballot, self.annotators)
+        if "escalation" in self.params:
+            from prelabel.escalation import last_word
+
+            return last_word(own, self.params, task), {}
         if not self.learned:
             return apply_majority(own, self.params, task), {}
         from prelabel import weighing
 
         return weighing.consensus(own, self.params, task)
+
+    def seen(self, evidence: Evidence) -> Evidence:
+        """Return the evidence that the rule goes by.
+
+        Where it asks a strong annotator about some items only, what that one said of others is not
+        there.
+        """
+        found = self.params.get("escalation")
+        if found is None or found["to"] not in self.annotators:
+            return evidence
+        from prelabel.escalation import seen
+
+        return seen(evidence, self)
 
     def to_json(self) -> str:
         """Return the rule as a document for people and programs."""

@@ -59,8 +59,7 @@ def fit_all(
     """
     chosen = list(evidence.names) if only is None else list(only)
     learn, test = halves(gold) if config.promise and config.strict else (gold, None)
-    method = aggregator(config, evidence.task, several=len(chosen) > 1, gold=len(learn))
-    params, choice = fit_aggregator(evidence, config, chosen, method, learn)
+    params, choice = _fit_consensus(evidence, config, chosen, learn)
     rule = DecisionRule(
         evidence.task.name,
         evidence.guideline_hash,
@@ -76,8 +75,21 @@ def fit_all(
         return Fitted(rule, choice)
     from prelabel.promising import with_promise
 
+    evidence = rule.seen(evidence)
     rule, report = with_promise(rule, evidence, config, learn, items, test=test, seed=seed)
     return Fitted(rule, choice, report)
+
+
+def _fit_consensus(
+    evidence: Evidence, config: DecideConfig, chosen: Sequence[str], gold: Sequence[Gold]
+) -> tuple[Params, Choice | None]:
+    """Return the parameters of a cascade where there is to be one, else of an aggregator."""
+    if config.escalate is not None:
+        from prelabel.escalation import fit_escalation
+
+        return fit_escalation(evidence, config, chosen), None
+    method = aggregator(config, evidence.task, several=len(chosen) > 1, gold=len(gold))
+    return fit_aggregator(evidence, config, chosen, method, gold)
 
 
 def fit_rule(
@@ -88,7 +100,13 @@ def fit_rule(
     gold: Sequence[Gold] = (),
     items: Iterable[Item] = (),
 ) -> DecisionRule:
-    """Fit a rule, as `fit_all` does."""
+    """Fit a rule as `fit_all` does; without escalation where the strong annotator is not there.
+
+    So what some annotators alone are worth can be looked at in a project that has a cascade.
+    """
+    names = [evidence.names[name] for name in evidence.names if only is None or name in only]
+    if config.escalate and (config.escalate.to not in names or len(names) < 2):
+        config = config.model_copy(update={"escalate": None})
     return fit_all(evidence, config, only, gold=gold, items=items).rule
 
 

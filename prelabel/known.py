@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from prelabel.decide import restrict
+from prelabel.escalation import waiting
 from prelabel.signals import Signals, signals, text_of
 from prelabel.tasks import OffListError
 
@@ -63,7 +64,7 @@ def bars(
     consensus: Consensus, own: Sequence[Annotation], rule: DecisionRule, evidence: Evidence
 ) -> tuple[str, ...]:
     """Say why an item is not accepted, however sure the rule is."""
-    reasons = []
+    reasons = waiting(evidence, rule, consensus.item_id)
     if consensus.votes < rule.min_votes:
         reasons.append(f"too few votes: {consensus.votes} of {rule.min_votes} needed")
     if consensus.tied:

@@ -141,9 +141,7 @@ def learn_confidence(
         if one.consensus.label is not None
     ]
     if not judged:
-        raise InputError(
-            "decide: promise: no gold item has votes; label gold items, or take the promise out"
-        )
+        raise InputError("promise: no gold item has votes; label the gold items first")
     fold = {**folds_of(judged, seed), **fold}  # the aggregator's where it has some
     params, report, held_out = fit_confidence(judged, folds=fold, seed=seed)
     rule = replace(rule, confidence=params, gold=len(judged))
@@ -257,7 +255,7 @@ def _promises(
                 "decide: each: gold with chances or clusters makes one promise about all items; "
                 "leave each out"
             )
-        scores, wrong, note = _as_if_at_random(scores, wrong, [g for g, _ in drawn])
+        scores, wrong, note = as_if_at_random(scores, wrong, [g for g, _ in drawn])
         groups = [ALL] * len(scores)
         notes.append(note)
     found = grouped(
@@ -274,7 +272,7 @@ def _promises(
     return {group: promise.noted(*notes) for group, promise in found.items()}
 
 
-def _as_if_at_random(scores: Any, wrong: Any, gold: Sequence[Gold]) -> Independent:
+def as_if_at_random(scores: Any, wrong: Any, gold: Sequence[Gold]) -> Independent:
     """Return the gold items to keep so that they are as good as drawn item by item at random."""
     if any(g.chance for g in gold) and any(g.cluster for g in gold):
         raise InputError("decide: promise: gold has chances and clusters; a promise takes just one")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prelabel.decide import DecisionRule, check_rule
 from prelabel.errors import InputError
+from prelabel.escalation import due
 from prelabel.known import Known, known, unit_name
 from prelabel.records import Annotation, Routed
 
@@ -28,6 +29,7 @@ def route_all(
     ``RuleMismatchError``, and ``InputError`` where an item is missing.
     """
     check_rule(rule, evidence)
+    evidence = rule.seen(evidence)
     if rule.promise is None:
         return {item: route_one(evidence, rule, item) for item in evidence.items}
     there = (item for item in items if item.id in evidence.items)
@@ -80,7 +82,7 @@ def _by_confidence(
 def _routed(one: Known, reasons: list[str], evidence: Evidence, rule: DecisionRule) -> Routed:
     accepted = not reasons
     if reasons:
-        reasons += missing_votes(one.own, evidence, len(rule.annotators))
+        reasons += missing_votes(one.own, evidence, due(rule, one.own))
     return Routed(one.item_id, one.consensus, accepted, tuple(reasons))
 
 

@@ -259,6 +259,8 @@ async def label_async(
     limit: int | None = None,
     max_cost: float | None = None,
     only: Collection[str] | None = None,
+    escalate: float | None = None,
+    after: Sequence[str] = (),
     report: Callable[[RunStatus], None] | None = None,
     stop: Callable[[Callable[[], None]], None] | None = None,
     trial: bool = False,
@@ -275,8 +277,10 @@ async def label_async(
     if not trial:
         need_qualified(project, configs)
     max_cost = budget_of(project, configs, max_cost)
+    if (least_sure := _least_sure(project, annotators, after, escalate)) is not None:
+        only = least_sure if only is None else least_sure & set(only)
     total = sum(len(project.task.views(item)) > 0 for item in some_items(project, limit, only))
-    if not total:
+    if not total and only is None:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     with opened(project) as (ledger, cache):
         run = Run(project, ledger, cache, max_cost, only)
@@ -310,6 +314,23 @@ def budget_of(
                 "run without a budget"
             )
     return most
+
+
+def _least_sure(
+    project: Project, annotators: Sequence[str], after: Sequence[str], share: float | None
+) -> set[str] | None:
+    """Return the items to ask a strong annotator about; None where all are to be labeled."""
+    from prelabel.escalation import escalated
+
+    if share is None:
+        if after:
+            raise InputError("after: whose labels come before says nothing without --escalate")
+        return None
+    if not annotators or set(annotators) & set(after):
+        raise InputError(
+            "escalate: name the strong annotator with -a, and those before it with --after"
+        )
+    return set(escalated(project, after, share))
 
 
 def lanes(ready: Sequence[LLMAnnotator]) -> list[list[LLMAnnotator]]:
@@ -354,8 +375,10 @@ def label(project: Project, annotators: Sequence[str] = (), **options: Any) -> R
         project: the project.
         annotators: names of configured annotators; all of them if empty.
         **options: ``limit`` (items), ``max_cost`` (dollars that the project may have spent in all),
-            ``only`` (ids of the items to label; all if None), ``report`` (called with the
-            ``RunStatus`` several times a second).
+            ``only`` (ids of the items to label; all if None), ``escalate`` (only this share of the
+            items: those that the annotators named ``after``, who have labeled all, are least sure
+            of; see `prelabel.escalation`), ``report`` (called with the ``RunStatus`` several times
+            a second).
 
     Returns:
         how the run ended; ``stopped`` says why, if before its end.

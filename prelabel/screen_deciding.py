@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from prelabel.prompts import named
 from prelabel.screen import as_json, notes, out, table
 from prelabel.screen_scores import short
@@ -36,7 +38,14 @@ def fitted(found: FittedRule, *, json: bool) -> None:
         )
         return
     learned = f", learned on {rule.gold} gold items" if rule.learned and rule.gold else ""
-    out.print(f"labels by [bold]{rule.aggregate}[/]{learned}; rule {rule.hash}", soft_wrap=True)
+    last = rule.params.get("escalation")
+    asked = (
+        f", {last['name']} where the others are least sure ({last['share']:.0%})" if last else ""
+    )
+    out.print(
+        f"labels by [bold]{rule.aggregate}[/]{learned}{escape(asked)}; rule {rule.hash}",
+        soft_wrap=True,
+    )
     if found.confidence is not None:
         confidence(found.confidence)
     promised(rule)

@@ -26,6 +26,8 @@ def watched_label(
     limit: int | None = None,
     max_cost: float | None = None,
     only: Collection[str] | None = None,
+    escalate: float | None = None,
+    after: Sequence[str] = (),
     json: bool = False,
 ) -> RunStatus:
     """Label with a progress bar; Ctrl-C once stops taking items, twice stops at once."""
@@ -68,6 +70,8 @@ def watched_label(
                 limit=limit,
                 max_cost=max_cost,
                 only=only,
+                escalate=escalate,
+                after=after,
                 report=show,
                 stop=watch,
             )
