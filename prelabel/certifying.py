@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -110,14 +111,14 @@ def facts(project: Project, rule: DecisionRule, file: Path, drawn: str) -> dict[
             "review": len(routes.queue),
         },
         "annotators": _annotators(project, rule),
-        "rule": _rule(rule, file),
+        "rule": _rule(rule, file.name),
         "gold": _gold(project, rule, routes, drawn),
         "promises": [_promise(group, one) for group, one in rule.promises.items()],
         "assumed": [RIGHT, BEFORE, TOGETHER, ASSUMED[_kind(rule)], _tested(rule)],
         "audits": audits(read_log(project), rule),
         "quality": _or_why(lambda: quality(project, rule=file).to_dict()),
         "prevalence": _or_why(lambda: prevalence(project, rule=file).to_dict()),
-        "commands": _commands(rule, routes.evidence.names, file),
+        "commands": _commands(rule, routes.evidence.names, relpath(file, project.folder)),
         "notes": [*routes.evidence.notes, *rule.notes],
         "made": _day(time.time()),
         "version": version("prelabel"),
@@ -159,11 +160,11 @@ def _annotators(project: Project, rule: DecisionRule) -> list[dict[str, Any]]:
     ]
 
 
-def _rule(rule: DecisionRule, file: Path) -> dict[str, Any]:
+def _rule(rule: DecisionRule, file: str) -> dict[str, Any]:
     confidence, promise = rule.confidence or {}, rule.promise or {}
     escalation = rule.params.get("escalation")
     return {
-        "file": str(file),
+        "file": file,
         "hash": rule.hash,
         "version": rule.version,
         "created": _day(rule.created),
@@ -250,25 +251,27 @@ def audits(log: AuditLog, rule: DecisionRule) -> dict[str, Any]:
 
 
 def _or_why(make: Any) -> dict[str, Any]:
-    """Return what is made, or why it cannot be."""
+    """Return what is made, and why it cannot be made where it cannot."""
     try:
-        found: dict[str, Any] = make()
+        return {"why": "", **make()}
     except InputError as error:
         return {"why": str(error)}
-    return found
 
 
-def _commands(rule: DecisionRule, names: Mapping[str, str], file: Path) -> list[tuple[str, str]]:
-    """Return commands that check the page, and what each shows."""
+def _commands(rule: DecisionRule, names: Mapping[str, str], file: str) -> list[tuple[str, str]]:
+    """Return commands that check the page, and what each shows.
+
+    ``file`` is the rule's, as seen from the project's folder.
+    """
     own = _rule(rule, file)
     groups = rule.promises.values()
     whole = sum(one.delta or 0.0 for one in groups)
-    parts = ["prelabel fit", f"--promise {own['kind']}", f"--target {own['target']:g}"]
+    parts = ["prelabel fit", f"--promise {own['kind']}", f"--target {own['target']!r}"]
     parts += [f"--delta {whole:.10g}"] if own["kind"] != "expected" else []
     parts += [f"--each {shlex.quote(own['each'])}"] if own["each"] else []
     parts += ["--strict"] if own["strict"] else []
     parts += [f"-a {shlex.quote(names[name])}" for name in rule.annotators]
-    there = shlex.quote(str(file))
+    there = shlex.quote(file)
     return [
         (f"prelabel route --rule {there}", "what is accepted; refuses a file changed by hand"),
         (" ".join(parts), f"the same annotations and gold give rule {rule.hash} again"),
