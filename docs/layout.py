@@ -17,9 +17,12 @@ made by `make docs`.
 """
 
 AREAS: dict[str, str] = {
-    "First": "records errors estimate project config api",
+    "First": "records errors estimate project config review_settings api",
     "The guideline": "guideline guideline_parts guideline_fields guideline_tree guideline_yaml "
     "guideline_check guideline_show first_guideline starting",
+    "A guideline that learns": "journal guideline_log guideline_versions guideline_changes affected "
+    "guideline_edit confusions rulings gold_parts revising drafting gating accepting",
+    "Qualification": "qualification qualification_log qualification_sets qualifying",
     "Tasks": "tasks tasks.answers tasks.single_choice tasks.classification tasks.multi_label "
     "tasks.hierarchical tasks.spans tasks.rating tasks.pairwise tasks.extraction tasks.matching "
     "tasks.relations tasks.text normalize grounding",
@@ -32,12 +35,13 @@ AREAS: dict[str, str] = {
     "Scores": "against_gold scoring measures nominal ordinal position behind_scores slices "
     "mistakes shift pool_accuracy throughput resampling",
     "Comparisons": "comparing paired paired_metrics leaderboard gold_sizes shares ranking",
+    "For notebooks": "frames",
     "People and gold": "alternatives human_ceiling auditing gold_errors answer_sheet sheets",
     "Aggregation learned on gold": "choosing weighing learned ridge dawid_skene error_correlation",
     "Confidence": "calibrating calibrators calibration_scores calibration_plot signals "
     "signal_table signal_choice neighbours confidence confidence_report",
     "Decisions and promises": "decide fitting known promise promise_tests promises "
-    "weighted_promises promising promise_plan routing",
+    "weighted_promises promising routing promise_plan forecasting escalation cascading certifying",
     "Audits and whole datasets": "auditing_accepted audits audited_errors audit_log drift "
     "dataset_estimates dataset_quality",
     "Files in and out": "exchange exchange.tables exchange.cells exchange.parquet exchange.files "
@@ -45,12 +49,14 @@ AREAS: dict[str, str] = {
     "exchange.labelstudio.controls exchange.labelstudio.regions exchange.labelstudio.write "
     "exchange.labelstudio.read reporting",
     "The review page": "review review.schema review.store review.settling review.entries "
-    "review.queue review.deciding review.results review.forms review.shown review.beside "
+    "review.queue review.deciding review.lots review.hidden review.building review.floor "
+    "review.results review.times review.measuring review.forms review.shown review.beside "
     "review.desk review.pages review.sessions review.guard review.app review.serving",
     "The command line": "__main__ cli cli_sections cli_options cli_score cli_validation "
-    "cli_calibration cli_deciding cli_audit cli_guideline cli_models cli_review screen "
+    "cli_calibration cli_deciding cli_forecast cli_audit cli_guideline cli_loop cli_models "
+    "cli_review screen "
     "screen_scores screen_details screen_agreement screen_compare screen_validation "
-    "screen_calibration screen_deciding screen_audit",
+    "screen_calibration screen_deciding screen_forecast screen_audit screen_loop screen_fairness",
 }
 
 
