@@ -20,8 +20,8 @@ AREAS: dict[str, str] = {
     "First": "records errors estimate project config review_settings api",
     "The guideline": "guideline guideline_parts guideline_fields guideline_tree guideline_yaml "
     "guideline_check guideline_show first_guideline starting",
-    "A guideline that learns": "journal guideline_log guideline_versions guideline_changes affected "
-    "guideline_edit confusions rulings gold_parts revising drafting gating accepting",
+    "A guideline that learns": "journal guideline_log guideline_versions guideline_changes "
+    "affected guideline_edit confusions rulings gold_parts revising drafting gating accepting",
     "Qualification": "qualification qualification_log qualification_sets qualifying",
     "Tasks": "tasks tasks.answers tasks.single_choice tasks.classification tasks.multi_label "
     "tasks.hierarchical tasks.spans tasks.rating tasks.pairwise tasks.extraction tasks.matching "
