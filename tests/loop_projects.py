@@ -113,7 +113,12 @@ def answering(wire: Wire, harm: Sequence[str]) -> Callable[[str, int], Reply]:
     return answer
 
 
-def rule(project: Project, item: str = "i0", label: str = "garden") -> None:
+def rule(project: Project) -> None:
+    """Rule that the letter on herbs belongs to the garden."""
+    rule_as(project, "i0", "garden")
+
+
+def rule_as(project: Project, item: str, label: Any) -> None:
     """Decide an item of the review's queue as a senior, and make it a ruling."""
     with closing(open_store(project)) as database:
         terms = refresh(project, database)
