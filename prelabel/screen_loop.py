@@ -167,7 +167,10 @@ def carried(found: CarriedOver, *, json: bool) -> None:
     if json:
         as_json(found.to_dict())
         return
-    counts = ", ".join(f"{n} of {name}" for name, n in found.carried.items())
+    counts = ", ".join(
+        [f"{n} of {name}" for name, n in found.carried.items()]
+        + ([f"{found.opinions} of people's opinions"] if found.opinions else [])
+    )
     say(
         f"carried over from guideline {found.old[:8]}: {counts}; {found.affected} of "
         f"{found.total} items are affected and were not: prelabel label --affected-by "

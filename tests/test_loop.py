@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from loop_projects import RULED, desk, rule
+from loop_projects import RULED, desk, rule, rule_as
 from typer.testing import CliRunner
 from wire import BEHAVIOURS
 
@@ -18,6 +18,7 @@ from prelabel.gold_parts import part_gold
 from prelabel.guideline import load_guideline
 from prelabel.guideline_log import read_log
 from prelabel.project import load_project
+from prelabel.review import decisions
 from prelabel.rulings import decide_rulings, rulings
 from prelabel.run import label
 
@@ -293,7 +294,7 @@ def test_what_is_not_carried(tmp_path: Path) -> None:
         found = carry(now, old[:8], **yes)
         assert found.carried == {"gpt": 21}  # of 45: 23 herbs, one with another text
         assert found.notes == ("annotator 'claude' has other settings now: label again with it",)
-        with pytest.raises(InputError, match="no annotation is left to carry over"):
+        with pytest.raises(InputError, match="nothing is left to carry over"):
             carry(now, old, **yes)
         with pytest.raises(InputError, match="none begins so; kept are"):
             carry(now, "zzz", **yes)
@@ -303,6 +304,23 @@ def test_what_is_not_carried(tmp_path: Path) -> None:
         assert wire.calls.total() == calls + 1
         note = next(n for n in api.evidence_of(now).notes if "carried over" in n)
         assert note.startswith(f"20 annotations were made under guideline {old[:8]}")
+
+
+def test_what_people_settled_is_carried_with_the_rest(tmp_path: Path) -> None:
+    with desk(tmp_path) as (project, _):
+        label(project)
+        rule_as(project, "i0", "garden")
+        rule_as(project, "i30", "kitchen")
+        old, yes = project.guideline.hash, {"author": "eve", "reason": "because"}
+        accept(project, changed(tmp_path), **yes, anyway=True)
+        now = load_project(tmp_path)
+        assert decisions(now) == {}
+        assert carry(now, old, **yes).opinions == 1
+        (kept,) = decisions(now).values()
+        assert (kept.item_id, kept.label, kept.author) == ("i30", "kitchen", "ada")
+        with pytest.raises(InputError, match="nothing is left"):
+            carry(now, old, **yes)
+        assert len(decisions(project)) == 2  # what was said under the old guideline stays
 
 
 def test_the_commands(tmp_path: Path) -> None:

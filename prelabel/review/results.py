@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from os import environ
 from typing import TYPE_CHECKING, Any
 
-from prelabel.records import Adjudication, Label
+from prelabel.records import Adjudication, Item, Label
 from prelabel.review import queue, store
 from prelabel.review.settling import Decision, acted, settled
 from prelabel.review.store import DATABASE, file_of, open_store
@@ -116,6 +116,14 @@ def labels_under(project: Project, guideline_hash: str) -> list[tuple[str, Label
     with closing(open_store(project)) as opened, opened.reading() as connection:
         rows = list(store.rows_under(connection, guideline_hash))
     return [(one.item_id, one.label) for one in acted(rows) if one.label is not None]
+
+
+def carry_decisions(project: Project, items: Iterable[Item], old: str, new: str) -> int:
+    """Let people's opinions of items under one guideline stand under another; return how many."""
+    if not exists(project, None):
+        return 0
+    with closing(open_store(project)) as opened:
+        return store.carry_opinions(opened, {item.id: item.hash for item in items}, old, new)
 
 
 def _opinions(project: Project, database: str | None) -> dict[str, list[Decision]]:
