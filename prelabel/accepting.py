@@ -140,8 +140,8 @@ def carry(
     Only on items that the change does not reach, with the settings and the text of then: labels and
     abstentions that are not there yet, and people's opinions on the review page. Each is a new row
     that says where it comes from, and whatever counts annotations says how many were carried over.
-    ``old`` is a guideline's
-    file or the first digits of its hash. Raises ``InputError`` where nothing can be carried.
+    ``old`` is a guideline's file or the first digits of its hash. Raises ``InputError`` where
+    nothing can be carried.
     """
     from prelabel.review.results import carry_decisions
     from prelabel.run import opened
