@@ -114,8 +114,9 @@ def _final(text: str, new: Guideline) -> str:
 class CarriedOver:
     """Annotations of an earlier guideline that now stand under the present one.
 
-    ``carried`` counts them by annotator; ``affected`` items of ``total`` are reached by the change
-    and were not carried. ``notes`` say what else was not.
+    ``carried`` counts them by annotator, ``opinions`` those of people on the review page.
+    ``affected`` items of ``total`` are reached by the change and were left out. ``notes`` say what
+    else was.
     """
 
     old: str
@@ -123,6 +124,7 @@ class CarriedOver:
     total: int
     affected: int
     carried: Mapping[str, int]
+    opinions: int
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,13 +135,15 @@ class CarriedOver:
 def carry(
     project: Project, old: str, *, author: str, reason: str, similar: float = SIMILAR
 ) -> CarriedOver:
-    """Let annotations made under an earlier guideline count under the present one.
+    """Let what was said under an earlier guideline count under the present one.
 
-    Only those of items that the change does not reach, with the settings and the text of then, of
-    labels and abstentions that are not there yet. Each is a new annotation that says where it comes
-    from, and whatever counts annotations says how many were carried over. ``old`` is a guideline's
-    file or the first digits of its hash. Raises ``InputError`` where nothing can be carried.
+    Only on items that the change does not reach, with the settings and the text of then: labels and
+    abstentions that are not there yet, and people's opinions on the review page. Each is a new row
+    that says where it comes from, and whatever counts annotations says how many were carried over.
+    ``old`` is a guideline's file or the first digits of its hash. Raises ``InputError`` where
+    nothing can be carried.
     """
+    from prelabel.review.results import carry_decisions
     from prelabel.run import opened
 
     who, why, now = need_author("carry", author, reason)
@@ -153,18 +157,18 @@ def carry(
     with opened(project) as (ledger, _cache):
         same, notes = _same_annotators(project, ledger, before.hash)
         found = list(_carried(ledger, same, items, before.hash, present.hash))
-        if not found:
-            raise InputError("; ".join(["carry: no annotation is left to carry over", *notes]))
-        on = len({one.item_id for one in found})
+        said = carry_decisions(project, items.values(), before.hash, present.hash)
+        if not found and not said:
+            raise InputError("; ".join(["carry: nothing is left to carry over", *notes]))
         # said before it is done: no annotation is ever carried silently
-        append(project, Carried(before.hash, present.hash, on, len(found), who, why, now))
+        append(project, Carried(before.hash, present.hash, len(found), said, who, why, now))
         _record(project, ledger, same, found, items)
     names = {new: name for _, (new, name) in same.items()}
     counts = dict.fromkeys(names.values(), 0)
     for one in found:
         counts[names[one.annotator]] += 1
     return CarriedOver(
-        before.hash, present.hash, reached.total, len(reached.items), counts, tuple(notes)
+        before.hash, present.hash, reached.total, len(reached.items), counts, said, tuple(notes)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,8 @@ class Confusion:
     """A name that was given where another was right; None where it was left out, or too much.
 
     ``n`` counts annotations, ``of`` all whose right label has the name ``right`` (of a name given
-    too much all that were compared). ``items`` are up to five of them.
+    too much all that were compared). ``items`` are up to five of them, those first
+    that most annotators got wrong so.
     """
 
     source: Source
@@ -67,7 +68,7 @@ def confusions(said: Iterable[Said], task: Task, source: Source) -> list[Confusi
             len(own),
             sizes[pair[0]],
             tuple(sorted({who for _, who in own})),
-            tuple(dict.fromkeys(item for item, _ in own))[:MOST_ITEMS],
+            tuple(item for item, _ in Counter(item for item, _ in own).most_common(MOST_ITEMS)),
         )
         for pair, own in items.items()
     ]

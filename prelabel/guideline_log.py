@@ -55,12 +55,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A person's word that annotations of one guideline hold under another."""
+    """A person's word that annotations, and people's opinions, hold under another guideline."""
 
     old: str
     new: str
-    items: int
     annotations: int
+    opinions: int
     author: str
     reason: str
     created: float

@@ -26,16 +26,21 @@ UNFINISHED = ("outage", "rate_limited", "timeout", "budget")
 
 @dataclass(frozen=True)
 class Subject:
-    """Who is asked: an LLM, an annotator whose labels are recorded, or a person by a sheet."""
+    """Who is asked: an LLM, an annotator whose labels are ``recorded``, or a person by a sheet.
+
+    ``identity`` tells an LLM's settings apart; others have none. ``recorded`` is the id in the
+    ledger.
+    """
 
     name: str
     identity: str = ""
     config: AnnotatorConfig | None = None
+    recorded: str = ""
 
     @property
     def by_sheet(self) -> bool:
         """Whether this is a person who fills in sheets."""
-        return not self.identity
+        return self.config is None and not self.recorded
 
 
 def subject_of(project: Project, name: str, sheet: Path | None) -> Subject:
@@ -44,17 +49,17 @@ def subject_of(project: Project, name: str, sheet: Path | None) -> Subject:
     from prelabel.ledger import Ledger
     from prelabel.review.store import check_name
 
-    for config in project.config.annotators:
-        if config.name == name:
-            if sheet:
-                raise InputError(f"qualify: {name!r} is an LLM; leave --sheet out")
-            return Subject(name, annotator_id(config, compiler_of(project, config)), config)
+    configs = {config.name: config for config in project.config.annotators}
     with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
-        ids = [row["id"] for row in ledger.annotators() if row["name"] == name]
-    known = read_record(project).of(name)
-    if ids and sheet is None and not any(not one.identity for one in known):
-        return Subject(name, ids[-1])
-    if sheet is None and not known:
+        rows = [r for r in ledger.annotators() if r["name"] == name and r["kind"] != "llm"]
+    if sheet and (name in configs or any(row["kind"] != "person" for row in rows)):
+        raise InputError(f"qualify: {name!r} is no person; leave --sheet out")
+    if name in configs:
+        identity = annotator_id(configs[name], compiler_of(project, configs[name]))
+        return Subject(name, identity, configs[name])
+    if rows and sheet is None:
+        return Subject(name, recorded=rows[-1]["id"])
+    if sheet is None and not read_record(project).of(name):
         raise InputError(
             f"qualify: no annotator {name!r} here; for a person write --sheet {name}-1.csv, "
             "which is written to be filled in"
@@ -137,8 +142,8 @@ def _pool(project: Project, record: Record, subject: Subject, split: str | None)
     left -= {item for one in record.of(subject.name) for item, _ in one.items}
     if subject.config is not None:
         left -= {shot.item_id or "" for shot in project.gold_shots(subject.config.shots)}
-    elif subject.identity:
-        left &= _annotations(project, subject.identity).keys()
+    elif subject.recorded:
+        left &= _annotations(project, subject.recorded).keys()
     items = {item.id: item for item in project.items() if item.id in left}
     shown = shown_in([project.guideline], items.values())
     return {name: item for name, item in items.items() if name not in shown}
@@ -163,7 +168,7 @@ def answers_of(
     items = {item for item, _ in due.items}
     if subject.config is not None:
         label(project, [subject.name], only=items, max_cost=max_cost, trial=True)
-    said = _annotations(project, subject.identity)
+    said = _annotations(project, subject.recorded or subject.identity)
     lacking = [i for i in items if i not in said or said[i].failure in UNFINISHED]
     if lacking:
         raise InputError(

@@ -30,6 +30,7 @@ GAPS = ("guideline_gap", "ambiguous_item", "label_set_gap")
 """Causes that say something of the guideline."""
 
 MOST_CONFUSIONS = 10
+MOST_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _of_confusions(project: Project, found: Sequence[Confusion]) -> list[Topic]:
         together[one.said].append(one)
     topics = []
     for said, parts in together.items():
-        counts = ", ".join(f"{p.n} of {p.of} on {p.source} ({_and(p.annotators)})" for p in parts)
+        counts = ", ".join(f"{p.n} of {p.of} on {p.source} ({_who(p.annotators)})" for p in parts)
         cases = {}
         for part in parts:
             for item in part.items:
@@ -212,8 +213,8 @@ def _words(label: Label, task: Task) -> str:
     return "; ".join(words(label, task))
 
 
-def _and(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def _who(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} annotators"
 
 
 def _write(project: Project, made: Revision, path: Path) -> Revision:
@@ -242,7 +243,7 @@ def _write(project: Project, made: Revision, path: Path) -> Revision:
     left = [one for one in made.topics if one not in [draft.topic for draft in drafted]]
     tail = [line for topic in left for line in _stub(topic)]
     lines = [*(f"{PROPOSED} {one_line(line)}" for line in head), text.rstrip("\r\n")]
-    lines += [f"{PROPOSED} {line}" for line in tail]
+    lines += [f"{PROPOSED} {line}".rstrip() for line in tail]
     with replacing(path) as file:
         file.write(("\n".join(lines) + "\n").encode("utf-8", "replace"))
     notes = () if kept else (f"{source.name} is not written in blocks: its comments are lost",)
@@ -269,5 +270,5 @@ def _stub(topic: Topic) -> list[str]:
         note = f"; note: {case.note}" if case.note else ""
         text = one_line(case.text)
         shown = text if len(text) <= 200 else text[:199] + "…"
-        lines.append(one_line(f"  {case.item}: {shown} (right: {case.right}{given}{note})"))
+        lines.append("  " + one_line(f"{case.item}: {shown} (right: {case.right}{given}{note})"))
     return [*lines, "  edge_cases:", "    - when: TODO", f"      then: {topic.then or 'TODO'}"]

@@ -38,7 +38,8 @@ def qualification(found: Qualification, *, json: bool) -> None:
     if (more := len(found.errors) - MOST_ERRORS) > 0:
         say(f"{more} more errors with --json")
     if found.accuracy.value is not None:
-        say(f"{found.set}: {short(found.accuracy)} right of {found.accuracy.n}")
+        what = f"test {found.attempt}" if found.attempt else "practice"
+        say(f"{what}: {short(found.accuracy)} right of {found.accuracy.n}")
     colour = "green" if found.qualified else "yellow"
     out.print(f"{escape(found.annotator)}: [{colour}]{found.stage}[/]", end="")
     say(f" for {found.threshold:g} under guideline {found.guideline_hash[:8]}: {found.reason}")
@@ -167,7 +168,10 @@ def carried(found: CarriedOver, *, json: bool) -> None:
     if json:
         as_json(found.to_dict())
         return
-    counts = ", ".join(f"{n} of {name}" for name, n in found.carried.items())
+    counts = ", ".join(
+        [f"{n} of {name}" for name, n in found.carried.items()]
+        + ([f"{found.opinions} of people's opinions"] if found.opinions else [])
+    )
     say(
         f"carried over from guideline {found.old[:8]}: {counts}; {found.affected} of "
         f"{found.total} items are affected and were not: prelabel label --affected-by "

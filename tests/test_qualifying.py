@@ -297,6 +297,8 @@ def test_recorded_labels_qualify_on_what_they_are_of(tmp_path: Path) -> None:
     assert qualify(project, "crowd").qualified
     asked = {i for one in read_record(project).drawn.values() for i, _ in one.items}
     assert asked <= own.keys()
+    with pytest.raises(InputError, match="'crowd' is no person; leave --sheet out"):
+        qualify(project, "crowd", sheet=tmp_path / "s.csv")
 
 
 def test_gold_that_says_nothing_is_not_asked(tmp_path: Path) -> None:

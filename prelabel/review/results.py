@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from os import environ
 from typing import TYPE_CHECKING, Any
 
-from prelabel.records import Adjudication, Label
+from prelabel.records import Adjudication, Item, Label
 from prelabel.review import queue, store
 from prelabel.review.floor import countable, flagged, is_right, last_words
 from prelabel.review.hidden import gold_of
@@ -142,6 +142,14 @@ def labels_under(project: Project, guideline_hash: str) -> list[tuple[str, Label
         for one in acted(rows)
         if one.label is not None and one.trial not in HIDDEN
     ]
+
+
+def carry_decisions(project: Project, items: Iterable[Item], old: str, new: str) -> int:
+    """Let people's opinions of items under one guideline stand under another; return how many."""
+    if not exists(project, None):
+        return 0
+    with closing(open_store(project)) as opened:
+        return store.carry_opinions(opened, {item.id: item.hash for item in items}, old, new)
 
 
 def _waiting_again(stored: Stored) -> dict[str, int]:

@@ -272,6 +272,24 @@ def keep_lift(connection: sa.Connection, reviewer: str, author: str, reason: str
     connection.execute(sa.insert(LIFTS).values(created=time.time(), **row))
 
 
+def carry_opinions(database: Database, hashes: dict[str, str], old: str, new: str) -> int:
+    """Let what stands of some items under one guideline stand under another; return how much.
+
+    ``hashes`` are of the items' present texts. Each opinion is a new row whose request names the
+    row that it comes from; whoever has said something under the other guideline is left alone.
+    """
+    with database.writing() as connection:
+        before = opinions_by_item(rows_under(connection, old), hashes)
+        acted = {(row.item_id, row.author) for row in rows_under(connection, new)}
+        carried = [
+            one for own in before.values() for one in own if (one.item_id, one.author) not in acted
+        ]
+        for one in carried:
+            values = {name: getattr(one, name) for name in _COLUMNS if name != "n"}
+            append(connection, f"carried:{new}:{one.n}", **values | {"guideline_hash": new})
+    return len(carried)
+
+
 def last_action(
     connection: sa.Connection, author: str, guideline_hash: str, *, before: int | None = None
 ) -> Decision | None:
