@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -206,3 +210,32 @@ def serving(
         thread.join()
         listening.close()
         opened.close()
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from prelabel.project import load_project
+from prelabel.review.serving import Address, serve
+serve(load_project(Path(sys.argv[1])), Address("127.0.0.1", int(sys.argv[2])), started=lambda a: print(a, flush=True))
+"""
+
+
+def start(project: Project, port: int) -> tuple[subprocess.Popen[str], str]:
+    """Start the server as a process; return it and the address that logs in."""
+    command = [sys.executable, "-c", SERVER, str(project.folder), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    address = process.stdout.readline().strip()
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+            break
+        time.sleep(0.05)
+    return process, address
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 from projects import make_project
-from review_site import Site, disputed, evalset, record, serving
+from review_site import Site, disputed, evalset, free_port, record, serving, start
 
 from prelabel.review import decisions
+from prelabel.review.forms import make_form
 from prelabel.review.store import invite
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -238,3 +240,151 @@ def test_without_script_a_label_is_one_click(chromium: Any, tmp_path: Path) -> N
         page.wait_for_url("**/item/*")
         assert decisions(site.project)["i0"].label == "toxic"
         context.close()
+
+
+def fill_in(page: Any, content: Any) -> None:
+    """Fill in a form of several parts with the keys of a keyboard."""
+    for name, values in content.items():
+        fields = page.locator(f"#decide [name={name}]")
+        if fields.count() and fields.first.get_attribute("type") == "checkbox":
+            for box in fields.all():
+                if box.is_checked() != (box.get_attribute("value") in values):
+                    box.press("Space")
+            continue
+        for field, value in zip(fields.all(), [*values, *[""] * fields.count()], strict=False):
+            if field.evaluate("e => e.tagName") == "SELECT":
+                field.select_option(value)
+                continue
+            field.press("Control+a")
+            page.keyboard.type(value) if value else field.press("Delete")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "campsite-desk", "caretaker-messages", "fair-stalls", "hotel-aspects", "library-replies",
+        "notice-questions", "small-ads", "staff-news",
+    ],
+)  # fmt: skip
+def test_each_form_stores_what_is_meant(name: str, page: Any, tmp_path: Path) -> None:
+    """Gold's label, by keys: hierarchical, rating, matching, multi-label, pairwise, text, …"""
+    project = evalset(tmp_path / "project", name)
+    gold = {one.item_id: one.label for one in project.gold}
+    form = make_form(project.task)
+    with serving(project) as site:
+        enter(site, page)
+        item = page.locator("#item-title .said").inner_text()
+        label = gold[item]
+        if project.task.name == "text" and isinstance(label, list):
+            label = label[0]
+        content = form.fill(label)
+        if form.at_once:
+            value = json.dumps(content["label"][0])
+            key = page.locator(f"button[name=label][value={value}]").get_attribute("data-key")
+            leave(page, *key)
+        else:
+            fill_in(page, content)
+            leave(page, "Control+Enter")
+        assert project.task.right(gold[item], decisions(project)[item].label)
+
+
+def test_two_people_at_once(chromium: Any, tmp_path: Path) -> None:
+    with serving(disputed(tmp_path / "project", ["one", "two", "three"])) as site:
+        pages = {}
+        for name in ("ada", "bo"):
+            pages[name] = chromium.new_context().new_page()
+            enter(site, pages[name], name)
+        shown = {
+            name: page.locator("#item-title .said").inner_text() for name, page in pages.items()
+        }
+        assert shown == {"ada": "i0", "bo": "i1"}
+        for page in pages.values():
+            leave(page, "1")
+        found = decisions(site.project)
+        assert {item: one.author for item, one in found.items()} == {"i0": "ada", "i1": "bo"}
+        for page in pages.values():
+            page.context.close()
+
+
+def test_a_blind_page_has_nothing_in_its_html(page: Any, tmp_path: Path) -> None:
+    with serving(disputed(tmp_path / "project", ["one", "two"]), overlap=2) as site:
+        ada = site.join("ada")
+        ada.decide(label="not_toxic", note="because-of-ada")
+        enter(site, page, "bo")
+        assert page.locator("#item-title .said").inner_text() == "i0"
+        html = page.content()
+        for word in ("alpha", "beta", "ada", "because-of-ada", "Suggested", "What was said"):
+            assert word not in html
+        leave(page, "1")
+
+
+def test_a_server_killed_between_decisions_loses_none(page: Any, tmp_path: Path) -> None:
+    project = disputed(tmp_path / "project", ["one", "two", "three"])
+    port = free_port()
+    process, address = start(project, port)
+    page.goto(address)
+    page.wait_for_function("document.activeElement.id === 'token'")
+    page.locator("#token").press("Enter")
+    page.wait_for_url("**/item/*")
+    leave(page, "1")
+    here = page.url
+    stop(process)
+    assert decisions(project)["i0"].label == "toxic"
+    page.keyboard.press("2")  # into the void: the browser says so, and nothing is stored
+    page.wait_for_url("chrome-error://**")
+    assert decisions(project).keys() == {"i0"}
+    process, _ = start(project, port)
+    page.goto(here)
+    leave(page, "2")
+    stop(process)
+    assert {item: one.label for item, one in decisions(project).items()} == {
+        "i0": "toxic", "i1": "not_toxic",
+    }  # fmt: skip
+
+
+def stop(process: Any) -> None:
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+CONTRAST = """() => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+    const rgb = (layers) => {
+        canvas.fillStyle = 'white'; canvas.fillRect(0, 0, 1, 1);
+        for (const layer of layers) { canvas.fillStyle = layer; canvas.fillRect(0, 0, 1, 1); }
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255)
+            .map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+            .reduce((sum, c, n) => sum + c * [.2126, .7152, .0722][n], 0);
+    };
+    const found = [];
+    for (const e of document.querySelectorAll('body *')) {
+        const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+        if (!own || !e.checkVisibility() || e.closest('.jump, dialog')) continue;
+        const layers = [];
+        for (let up = e; up; up = up.parentElement) layers.unshift(getComputedStyle(up).backgroundColor);
+        const back = rgb(layers), ink = rgb([...layers, getComputedStyle(e).color]);
+        const ratio = (Math.max(back, ink) + .05) / (Math.min(back, ink) + .05);
+        found.push([ratio, e.outerHTML.slice(0, 80)]);
+    }
+    return found.sort((a, b) => a[0] - b[0]);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_can_be_read_in_light_and_dark(
+    scheme: str, chromium: Any, tmp_path: Path
+) -> None:
+    context = chromium.new_context(color_scheme=scheme)
+    page = context.new_page()
+    with serving(evalset(tmp_path / "project", "hotel-aspects")) as site:
+        enter(site, page)
+        leave(page, "Enter")  # so that there is a last step
+        found = page.evaluate(CONTRAST)
+        assert len(found) > 20
+        assert found[0][0] >= 4.5, found[0]  # WCAG 2.2, 1.4.3
+        light = page.evaluate("matchMedia('(prefers-color-scheme: light)').matches")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        shades = [int(part) for part in re.findall(r"\d+", ground)]
+        assert light == (scheme == "light") == (sum(shades) > 382)
+    context.close()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from review_site import Browser, Page, Site, disputed, evalset, record, serving
+from review_site import Browser, Page, Site, disputed, evalset, free_port, record, serving, start
 
-from prelabel.project import Project, load_project
+from prelabel.project import load_project
 from prelabel.resources import data_folder
 from prelabel.review import decisions
 from prelabel.review import serving as serving_module
@@ -232,33 +227,9 @@ def test_the_queue_is_built_again_only_if_facts_changed(tmp_path: Path, monkeypa
     opened.close()
 
 
-SERVER = """
-import sys
-from pathlib import Path
-from prelabel.project import load_project
-from prelabel.review.serving import Address, serve
-serve(load_project(Path(sys.argv[1])), Address("127.0.0.1", int(sys.argv[2])), started=lambda a: print(a, flush=True))
-"""
-
-
-def start(project: Project, port: int) -> tuple[subprocess.Popen[str], str]:
-    """Start the server as a process; return it and the address that logs in."""
-    command = [sys.executable, "-c", SERVER, str(project.folder), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    address = process.stdout.readline().strip()
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
-            break
-        time.sleep(0.05)
-    return process, address
-
-
 def test_kill_loses_no_decision_that_was_acknowledged(tmp_path: Path) -> None:
     project = disputed(tmp_path / "project", [f"text {n}" for n in range(12)])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     cookies, told = httpx.Cookies(), {}
     for turn in range(2):
