@@ -72,6 +72,7 @@ def fit_all(
             for given in evidence.items.values()
         ),
         choice.items if choice and "problems" in params else 0,
+        audit=config.audit,
         created=time.time(),
     )
     if config.promise is None:
