@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,10 +18,12 @@ from prelabel.audited_errors import stopped
 from prelabel.config import changed
 from prelabel.decide import DecisionRule, load_rule
 from prelabel.errors import InputError
+from prelabel.escalation import waiting_note
 from prelabel.fitting import Fitted, fit_all
 from prelabel.ledger import Ledger
+from prelabel.precedents import against_rulings
 from prelabel.records import Annotation, Item, Routed, Usage, content_hash
-from prelabel.routing import route_all, sent_to_review
+from prelabel.routing import RANDOM_AUDIT, route_all, sent_to_review
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
 from prelabel.votes import Evidence, gather
@@ -218,8 +220,12 @@ class Routes:
 
     @property
     def queue(self) -> list[Routed]:
-        """The items for people, those first whose review is worth most."""
-        return self._by_value(r for r in self.items.values() if not r.accepted)
+        """The items for people: random audits, then those first whose review is worth most.
+
+        An audit says something of all accepted labels only if it is done whole.
+        """
+        found = self._by_value(r for r in self.items.values() if not r.accepted)
+        return sorted(found, key=lambda r: RANDOM_AUDIT not in r.reasons)
 
     def worth(self, routed: Routed) -> float:
         """Return what a review is expected to save: P(label is wrong) x what a wrong one costs.
@@ -246,7 +252,9 @@ def route(project: Project, annotators: Sequence[str] = (), *, rule: Path | None
     """Accept items or send them to review, by a frozen rule or by one fitted now."""
     evidence = evidence_of(project, annotators)
     chosen = load_rule(rule) if rule else fitted(project, evidence).rule
-    routed = route_all(evidence, chosen, project.items())
+    routed = against_rulings(project, route_all(evidence, chosen, project.items()))
+    if left := waiting_note(chosen, routed.values()):
+        evidence = replace(evidence, notes=(*evidence.notes, left))
     if why := stopped(project, chosen.hash):
         routed = {item: sent_to_review(one, why) for item, one in routed.items()}
     return Routes(routed, chosen, evidence, project.config.decide.costs)

@@ -270,6 +270,7 @@ def _commands(rule: DecisionRule, names: Mapping[str, str], file: str) -> list[t
     parts += [f"--delta {whole:.10g}"] if own["kind"] != "expected" else []
     parts += [f"--each {shlex.quote(own['each'])}"] if own["each"] else []
     parts += ["--strict"] if own["strict"] else []
+    parts += [f"--audit {rule.audit!r}"] if rule.audit else []
     parts += [f"-a {shlex.quote(names[name])}" for name in rule.annotators]
     there = shlex.quote(file)
     return [

@@ -34,6 +34,10 @@ def fit(
         bool | None,
         typer.Option("--strict/--cross-fit", help="Test on one half of the gold: exact."),
     ] = None,
+    audit: Annotated[
+        float | None,
+        typer.Option(help="The share of accepted items to send to people at random, such as 0.02."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fit on votes and gold how labels are decided and which are accepted; freeze it to a file.
@@ -52,6 +56,7 @@ def fit(
         "delta": delta,
         "each": each,
         "strict": strict,
+        "audit": audit,
     }
     settings = {name: value for name, value in asked.items() if value is not None}
     found = api.fit(load_project(project), annotator or (), to=to, **settings)

@@ -279,6 +279,13 @@ class DecideConfig(_Config):
         description="Test the promise on one half of the gold, learn from the other alone: exact, "
         "but half as much gold. Default: five-fold cross-fitting.",
     )
+    audit: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="The share of what would be accepted that goes to people all the same, at "
+        "random by the item's id, whatever its label and confidence.",
+    )
     escalate: EscalateConfig | None = Field(
         None,
         description="A cascade: the others label everything, a strong annotator what they are "

@@ -30,7 +30,8 @@ class DecisionRule:
 
     ``annotators`` are the ids whose votes it may see. ``fitted_on`` counts the items with votes,
     ``gold`` the gold items it learned from. With a promise the items of enough ``confidence`` are
-    accepted; without one those of ``min_agreement``, and nothing is said of their errors.
+    accepted; without one those of ``min_agreement``, and nothing is said of their errors. The share
+    ``audit`` of what would be accepted goes to people at random.
     """
 
     task: str
@@ -43,6 +44,7 @@ class DecisionRule:
     gold: int = 0
     confidence: dict[str, Any] | None = None
     promise: dict[str, Any] | None = None
+    audit: float = 0.0
     created: float = field(compare=False, default=0.0)
     version: int = RULE_VERSION
 
@@ -72,6 +74,12 @@ class DecisionRule:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what a user should know before relying on the rule."""
+        if not self.audit:
+            return self._notes()
+        audited = f"{self.audit:.3g} of what would be accepted goes to people at random"
+        return (*self._notes(), audited)
+
+    def _notes(self) -> tuple[str, ...]:
         if self.learned:
             from prelabel.weighing import notes_of
 

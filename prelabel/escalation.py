@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
     from prelabel.project import Project
-    from prelabel.records import Annotation, Value
+    from prelabel.records import Annotation, Routed, Value
     from prelabel.tasks import Task
     from prelabel.votes import Ballot, Evidence
     from prelabel.voting import Params
@@ -159,15 +159,30 @@ def asked(evidence: Evidence, rule: DecisionRule, item_id: str) -> bool:
     return key(evidence, item_id, cheap, rule.params) <= tuple(found["cut"])
 
 
+WAITS = "waits for "
+
+
 def waiting(evidence: Evidence, rule: DecisionRule, item_id: str) -> list[str]:
     """Say that an item waits for the strong annotator: until then it is not like those of gold."""
     found = rule.params.get("escalation")
     if found is None or any(a.annotator == found["to"] for a in evidence.items[item_id]):
         return []
     return (
-        [f"waits for {found['name']}: the others are not sure enough"]
+        [f"{WAITS}{found['name']}: the others are not sure enough"]
         if asked(evidence, rule, item_id)
         else []
+    )
+
+
+def waiting_note(rule: DecisionRule, routed: Iterable[Routed]) -> str:
+    """Say how many items still wait, while the promise is about all; empty where none does."""
+    n = sum(any(why.startswith(WAITS) for why in one.reasons) for one in routed)
+    if not n:
+        return ""
+    to = rule.params["escalation"]["name"]
+    return (
+        f"{n} items wait for {to}; what is promised is promised once it has labeled them "
+        f"(`prelabel label -a {to} --escalate …`)"
     )
 
 

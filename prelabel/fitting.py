@@ -69,6 +69,7 @@ def fit_all(
         config.min_votes,
         evidence.voted(chosen),
         choice.items if choice and "problems" in params else 0,
+        audit=config.audit,
         created=time.time(),
     )
     if config.promise is None:

@@ -10,12 +10,13 @@ from prelabel.decide import DecisionRule, check_rule
 from prelabel.errors import InputError
 from prelabel.escalation import due
 from prelabel.known import Known, known, unit_name
-from prelabel.records import Annotation, Routed
+from prelabel.records import Annotation, Routed, content_hash
 
 if TYPE_CHECKING:
     from prelabel.records import Consensus, Item
     from prelabel.votes import Evidence
 
+RANDOM_AUDIT = "random audit"
 MOST_NAMED = 5
 """Units that a reason names."""
 
@@ -74,16 +75,28 @@ def _by_confidence(
         elif promise.threshold is None:
             reasons.append(f"no promise: {promise.why}")
         elif sure is not None and not promise.accepts(sure):
-            reasons.append(f"low confidence: {sure:.3f} below {promise.threshold:.3f}")
+            low = doubtful(one.consensus, 1.0)
+            where = f"; not all agree on {low}" if low else ""
+            reasons.append(f"low confidence: {sure:.3f} below {promise.threshold:.3f}{where}")
         consensus = replace(one.consensus, confidence=sure)
         yield _routed(one._replace(consensus=consensus), reasons, evidence, rule)
 
 
 def _routed(one: Known, reasons: list[str], evidence: Evidence, rule: DecisionRule) -> Routed:
+    if not reasons and is_audited(rule, one.item_id):
+        reasons = [RANDOM_AUDIT]
     accepted = not reasons
     if reasons:
         reasons += missing_votes(one.own, evidence, due(rule, one.own))
     return Routed(one.item_id, one.consensus, accepted, tuple(reasons))
+
+
+def is_audited(rule: DecisionRule, item_id: str) -> bool:
+    """Say whether an item goes to people if it would be accepted.
+
+    That hangs on its id alone, so that those audited and those still accepted err alike.
+    """
+    return int(content_hash(["audit", item_id]), 16) < rule.audit * 16**16
 
 
 def sent_to_review(routed: Routed, why: str) -> Routed:

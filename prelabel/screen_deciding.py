@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from prelabel.known import unit_name
 from prelabel.prompts import named
 from prelabel.screen import as_json, notes, out, table
 from prelabel.screen_scores import short
@@ -163,5 +164,8 @@ def _as_dict(found: Routes, routed: Routed) -> dict[str, Any]:
         "confidence": routed.consensus.confidence,
         "votes": routed.consensus.votes,
         "worth": round(found.worth(routed), 4),
+        "agreement_by_unit": {
+            unit_name(unit): share for unit, share in routed.consensus.shares.items() if unit
+        },
         "reasons": list(routed.reasons),
     }
