@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from prelabel.decide import DecisionRule
     from prelabel.estimate import FloatArray
     from prelabel.promise import Promise
+    from prelabel.promise_tests import BoolArray
     from prelabel.records import Consensus, Gold, Item, Label
     from prelabel.tasks import Task
     from prelabel.votes import Evidence
@@ -85,7 +87,7 @@ def with_promise(
     other gold, for a test that is exact. Raises ``InputError`` where no gold item has votes.
     """
     pool = {item.id: item for item in items if _labeled(evidence, rule, item.id)}
-    learnt = learn_confidence(rule, evidence, gold, pool, seed=seed)
+    learnt = learn_confidence(rule, evidence, gold, pool, config, seed=seed)
     rule = learnt.rule
     if test is None:
         tested = learnt.gold
@@ -128,13 +130,15 @@ def learn_confidence(
     evidence: Evidence,
     gold: Sequence[Gold],
     pool: Mapping[str, Item],
+    config: DecideConfig | None = None,
     *,
     seed: int = 0,
 ) -> Learnt:
     """Fit the confidence of a rule on gold, and cross-fit it for the gold items themselves.
 
-    ``pool`` are the items to be labeled, by id, gold among them. Raises ``InputError`` where no
-    gold item has votes.
+    ``pool`` are the items to be labeled, by id, gold among them. By the promise of ``config`` the
+    report says what each kind of signal would accept. Raises ``InputError`` where no gold item has
+    votes.
     """
     learn = usable(gold, evidence, rule, pool)
     unseen: Mapping[str, Weighed] = {}
@@ -152,7 +156,8 @@ def learn_confidence(
             "decide: promise: no gold item has votes; label gold items, or take the promise out"
         )
     fold = {**folds_of(judged, seed), **fold}  # the aggregator's where it has some
-    params, report, held_out = fit_confidence(judged, folds=fold, seed=seed)
+    accepting = None if config is None else partial(_accepted, config)
+    params, report, held_out = fit_confidence(judged, folds=fold, seed=seed, accepting=accepting)
     rule = replace(rule, confidence=params, gold=len(judged))
     nan = float("nan")
     sure = on_one_scale(
@@ -163,6 +168,23 @@ def learn_confidence(
     )
     told = {rows[at].item_id: float(sure[at]) for at in np.flatnonzero(~np.isnan(sure))}
     return Learnt(rule, report, learn, rows, told)
+
+
+def _accepted(config: DecideConfig, scores: FloatArray, wrong: BoolArray) -> float:
+    """Return the share of gold that a promise would accept by these confidences."""
+    alike = [ALL] * len(scores)
+    found = grouped(
+        scores,
+        wrong,
+        alike,
+        scores,
+        alike,
+        declared=[ALL],
+        target=config.target,
+        delta=config.delta,
+        kind=config.promise or "selective",
+    )
+    return found[ALL].coverage.value or 0.0
 
 
 def _as_routed(
