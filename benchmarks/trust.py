@@ -178,14 +178,14 @@ def unanimous(name: str, pool: int, seed: int) -> dict[str, float]:
     plain = "majority" if given.data.task.level == "nominal" else "median"
     config = given.config(aggregate=plain, min_agreement=1.0)
     routed = route_all(given.evidence, fit_all(given.evidence, config).rule)
-    wrong = [given.wrong(item, routed[item].consensus.label) for item in given.ids]
+    wrong = np.array([given.wrong(item, routed[item].consensus.label) for item in given.ids])
     accepted = np.array([routed[item].accepted for item in given.ids])
     return {
         "items": len(given.ids),
         "annotators": len(given.evidence.names),
-        "accuracy": 1 - float(np.mean(wrong)),
+        "accuracy": 1 - float(wrong.mean()),
         "coverage": float(accepted.mean()),
-        "error": float(accepted @ wrong) / max(int(accepted.sum()), 1),
+        "error": int((accepted & wrong).sum()) / max(int(accepted.sum()), 1),
     }
 
 

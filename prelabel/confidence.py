@@ -7,7 +7,7 @@ that and an item's own signals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ def fit_confidence(
     folds: Mapping[str, int] | None = None,
     only: Sequence[str] | None = None,
     seed: int = 0,
+    accepting: Callable[[FloatArray, NDArray[np.bool_]], float] | None = None,
 ) -> tuple[Params, ConfidenceReport, dict[str, float]]:
     """Return parameters for `confidences`, how far the signals help, and held-out confidences.
 
@@ -78,8 +79,10 @@ def fit_confidence(
     vote share alone; with fewer than 20, or where none or all are right, the vote share as it is.
     The held-out confidence of a gold item comes from a fit, choice of groups and penalty included,
     on the other folds; only what words are rare was counted on all gold. Items without a consensus
-    do not count. Neither the order of items nor that of annotators matters. Raises InputError for
-    an item that occurs twice or has no fold, and for fewer than 3 folds.
+    do not count. Neither the order of items nor that of annotators matters. ``accepting`` returns
+    the share of gold that is accepted, given confidences on one scale and which items are wrong:
+    the report has it for each group. Raises InputError for an item that occurs twice or has no
+    fold, and for fewer than 3 folds.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -100,7 +103,8 @@ def fit_confidence(
         # the matrices are small: threads would cost more than they bring
         with threadpool_limits(1, user_api="blas"):
             table = levelled(table, fold) if folds is not None else table
-            params, report, own = _fit(table, fold, left_out, seed)
+            items = [row.item for row in used]
+            params, report, own = _fit(table, fold, left_out, seed, items, accepting)
     if texts:
         texts["right"] = [int(right) for right in table.right]
     held_out = {row.item: float(p) for row, p in zip(used, own, strict=True)}
@@ -108,7 +112,12 @@ def fit_confidence(
 
 
 def _fit(
-    table: Table, fold: Places, left_out: int, seed: int
+    table: Table,
+    fold: Places,
+    left_out: int,
+    seed: int,
+    items: Sequence[str],
+    accepting: Callable[[FloatArray, NDArray[np.bool_]], float] | None,
 ) -> tuple[Params, ConfidenceReport, FloatArray]:
     """Choose among the signals, fit them on all gold, and measure them held out."""
     at = np.arange(len(fold))
@@ -117,8 +126,16 @@ def _fit(
     chosen = trial.choose() if trial else VOTES_ALONE
     own = _held_out(table, fold, several=several)
     method = SIGNALS if chosen.groups else CALIBRATED
-    params = {"method": method, **_written(Split(table, at, at).fit(chosen), chosen)}
-    return params, report_of(method, table, fold, own, trial, chosen, left_out, seed), own
+    whole = Split(table, at, at)
+    params = {"method": method, **_written(whole.fit(chosen), chosen)}
+
+    def accepts(held_out: FloatArray, choice: Chosen) -> float:
+        assert accepting is not None
+        scores = on_one_scale(items, held_out, whole.predict(choice), fold.tolist())
+        return accepting(scores, ~table.right)
+
+    share = accepts if accepting else None
+    return params, report_of(method, table, fold, own, trial, chosen, left_out, seed, share), own
 
 
 def confidence_of(params: Params, signals: Signals, text: str = "") -> float:

@@ -28,6 +28,8 @@ class Separation:
     ``auroc`` is the chance that of two items in one fold, one right and one wrong, the right one
     has the higher confidence; ``log_loss`` is in nats. The ``_change`` is to votes alone: higher
     AUROC and lower log-loss are better. ``used`` says whether the group is in the confidence.
+    ``accepted`` is the share of gold that the promise asked for would accept by these confidences;
+    None where none was asked for.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Separation:
     auroc_change: Estimate
     log_loss_change: Estimate
     used: bool = True
+    accepted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +73,28 @@ def report_of(
     chosen: Chosen,
     left_out: int,
     seed: int,
+    accepts: Callable[[FloatArray, Chosen], float] | None = None,
 ) -> ConfidenceReport:
-    """Return the report; ``trial`` is None where no groups were tried."""
+    """Return the report; ``trial`` is None where no groups were tried.
+
+    ``accepts`` returns the share of gold that is accepted by held-out confidences of a choice.
+    """
     right = table.right
     share = table.groups[SHARE][1][:, 0] if len(right) else np.empty(0)
     tried = [] if trial is None else [(name, trial.best([name])[0]) for name in trial.names]
+    choices = [VOTES_ALONE, chosen, *(one for _, one in tried)]
     alone = held_out if trial is None else trial.predict(VOTES_ALONE)
     scored = [(share, alone), (held_out, held_out)]
     if trial is not None:
         scored += [(p, p) for p in (trial.predict(one) for _, one in tried)]
     found = _separations(scored, right, fold, seed)
+    shares = [
+        accepts(p, one) if accepts else None for (_, p), one in zip(scored, choices, strict=True)
+    ]
     names = [ALONE, TOGETHER, *(name for name, _ in tried)]
     alone_row, together, *groups = (
-        Separation(name, *own, used=name in (ALONE, TOGETHER, *chosen.groups))
-        for name, own in zip(names, found, strict=True)
+        Separation(name, *own, used=name in (ALONE, TOGETHER, *chosen.groups), accepted=share)
+        for name, own, share in zip(names, found, shares, strict=True)
     )
     return ConfidenceReport(
         method,

@@ -335,7 +335,8 @@ def changed(config: DecideConfig, settings: Mapping[str, Any]) -> DecideConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"decide: {where}: {first['msg']}") from None
+        what = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        raise InputError(f"decide: {where}: {what}, got {first['input']!r}") from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from prelabel.aggregate import fit_majority
 from prelabel.confidence import (
     Judged,
     confidences,
@@ -22,6 +25,7 @@ from prelabel.errors import InputError
 from prelabel.known import Known, known_well
 from prelabel.promises import grouped
 from prelabel.records import content_hash
+from prelabel.shift import names_in, promise_notes
 from prelabel.weighing import held_out_by_fold
 from prelabel.weighted_promises import Independent, independent_gold
 
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
     from prelabel.decide import DecisionRule
     from prelabel.estimate import FloatArray
     from prelabel.promise import Promise
+    from prelabel.promise_tests import BoolArray
     from prelabel.records import Consensus, Gold, Item, Label
+    from prelabel.tasks import Task
     from prelabel.votes import Evidence
     from prelabel.weighing import Weighed
 
@@ -42,6 +48,9 @@ UNLIKE = "unlike any gold item: gold says nothing of such"
 
 ALL = ""
 """The group of a promise about all items together."""
+
+FEW_ALIKE = 10
+"""So many gold items of one label are hardly chance."""
 
 MOST_GROUPS = 50
 TOGETHER = 5000
@@ -78,7 +87,7 @@ def with_promise(
     other gold, for a test that is exact. Raises ``InputError`` where no gold item has votes.
     """
     pool = {item.id: item for item in items if _labeled(evidence, rule, item.id)}
-    learnt = learn_confidence(rule, evidence, gold, pool, seed=seed)
+    learnt = learn_confidence(rule, evidence, gold, pool, config, seed=seed)
     rule = learnt.rule
     if test is None:
         tested = learnt.gold
@@ -121,13 +130,15 @@ def learn_confidence(
     evidence: Evidence,
     gold: Sequence[Gold],
     pool: Mapping[str, Item],
+    config: DecideConfig | None = None,
     *,
     seed: int = 0,
 ) -> Learnt:
     """Fit the confidence of a rule on gold, and cross-fit it for the gold items themselves.
 
-    ``pool`` are the items to be labeled, by id, gold among them. Raises ``InputError`` where no
-    gold item has votes.
+    ``pool`` are the items to be labeled, by id, gold among them. By the promise of ``config`` the
+    report says what each kind of signal would accept. Raises ``InputError`` where no gold item has
+    votes.
     """
     learn = usable(gold, evidence, rule, pool)
     unseen: Mapping[str, Weighed] = {}
@@ -143,7 +154,8 @@ def learn_confidence(
     if not judged:
         raise InputError("promise: no gold item has votes; label the gold items first")
     fold = {**folds_of(judged, seed), **fold}  # the aggregator's where it has some
-    params, report, held_out = fit_confidence(judged, folds=fold, seed=seed)
+    accepting = None if config is None else partial(_accepted, config)
+    params, report, held_out = fit_confidence(judged, folds=fold, seed=seed, accepting=accepting)
     rule = replace(rule, confidence=params, gold=len(judged))
     nan = float("nan")
     sure = on_one_scale(
@@ -154,6 +166,23 @@ def learn_confidence(
     )
     told = {rows[at].item_id: float(sure[at]) for at in np.flatnonzero(~np.isnan(sure))}
     return Learnt(rule, report, learn, rows, told)
+
+
+def _accepted(config: DecideConfig, scores: FloatArray, wrong: BoolArray) -> float:
+    """Return the share of gold that a promise would accept by these confidences."""
+    alike = [ALL] * len(scores)
+    found = grouped(
+        scores,
+        wrong,
+        alike,
+        scores,
+        alike,
+        declared=[ALL],
+        target=config.target,
+        delta=config.delta,
+        kind=config.promise or "selective",
+    )
+    return found[ALL].coverage.value or 0.0
 
 
 def _as_routed(
@@ -246,6 +275,8 @@ def _promises(
     notes = []
     if left := len(tested) - len(drawn):
         notes.append(f"{left} gold items were not drawn at random: nothing is tested on them")
+    notes += _unlike_pool(rule, evidence, [g for g, _ in drawn], pool.keys() - own)
+    notes += [*_one_label([g for g, _ in drawn], evidence.task), *_all_barred(others)]
     scores = np.array([j.score for _, j in drawn])
     wrong = np.array([not _right(evidence, g.label, j.one) for g, j in drawn])
     groups = [j.group for _, j in drawn]
@@ -270,6 +301,44 @@ def _promises(
         kind=config.promise or "selective",
     )
     return {group: promise.noted(*notes) for group, promise in found.items()}
+
+
+def _unlike_pool(
+    rule: DecisionRule, evidence: Evidence, gold: Sequence[Gold], others: Collection[str]
+) -> tuple[str, ...]:
+    """Note where gold's consensus labels are shared out otherwise than the other items'.
+
+    What counts votes without having learned from gold makes both: else they would differ by that.
+    """
+    if names_in(evidence.task) is None or any(g.chance or g.cluster for g in gold):
+        return ()  # with chances they are to differ, and of a cluster they go together
+    if rule.learned:
+        params = fit_majority((), source="majority", ties="priority", priority=rule.annotators)
+        rule = replace(rule, params=params)
+    said = {
+        item: rule.consensus(evidence.ballot(item), evidence.task).label
+        for item in (*(g.item_id for g in gold), *others)
+    }
+    labels = {item: label for item, label in said.items() if label is not None}
+    return promise_notes(labels, [g.item_id for g in gold], evidence.task)
+
+
+def _one_label(gold: Sequence[Gold], task: Task) -> Iterator[str]:
+    """Note where gold knows one label only: then to give it to everything is never wrong."""
+    labels = {content_hash(g.label) for g in gold}
+    if len(labels) == 1 and names_in(task) is not None and len(gold) >= FEW_ALIKE:
+        yield (
+            f"all {len(gold)} gold items have the label {written(gold[0].label)}: nothing is known "
+            "of other labels; see that gold was drawn at random, whatever its label"
+        )
+
+
+def _all_barred(judged: Sequence[Judgement]) -> Iterator[str]:
+    """Note why no item may be accepted, however sure the rule is."""
+    if judged and all(j.one.bars for j in judged):
+        bars = Counter(bar for j in judged for bar in j.one.bars)
+        [(bar, n)] = bars.most_common(1)
+        yield f"no item may be accepted: {bar} ({n} of {len(judged)} items)"
 
 
 def as_if_at_random(scores: Any, wrong: Any, gold: Sequence[Gold]) -> Independent:

@@ -64,10 +64,11 @@ def confidence(report: ConfidenceReport) -> None:
             "" if one is report.alone else short(one.auroc_change),
             short(one.log_loss),
             "" if one is report.alone else short(one.log_loss_change),
+            "" if one.accepted is None else f"{one.accepted:.0%}",
         )
         for one in (report.alone, *report.groups, report.together)
     ]
-    columns = ["confidence from", "used", "AUROC", "change", "log-loss", "change"]
+    columns = ["confidence from", "used", "AUROC", "change", "log-loss", "change", "accepted"]
     title = f"{report.method}: on {report.items} gold items, {report.wrong} of them wrong"
     table(columns, rows, title)
     notes(report.notes)

@@ -141,6 +141,27 @@ def shift_notes(
     return (f"{largest.said()}{also}",)
 
 
+def promise_notes(
+    labels: Mapping[str, Label], gold: Collection[str], task: Task
+) -> tuple[str, ...]:
+    """Say in one note that consensus labels of gold items are shared out otherwise than others'.
+
+    ``labels`` are those of all items, ``gold`` the items that a promise is tested on.
+    """
+    known = {item: labels[item] for item in gold if item in labels}
+    found = shifts({"the votes": labels}, known, {}, task)
+    if not found or not found[0].shown:
+        return ()
+    largest, p = found[0].labels[0], found[0].p or 0.0
+    gap = largest.difference.value or 0.0
+    note = (
+        f"gold has {_points(gap)} {'more' if gap > 0 else 'fewer'} {largest.label!r} than the "
+        f"other items, by votes; of 100 random draws of gold {100 * p:.2g} would differ as much. "
+        "The promise is about items such as gold's: draw gold at random from all items to route"
+    )
+    return (note,)
+
+
 def shifts(
     labels: Labels,
     gold: Mapping[str, Label],

@@ -20,6 +20,7 @@ from prelabel.confidence import (
     confidences,
     fit_confidence,
     novelties,
+    on_one_scale,
     unlike_gold,
 )
 from prelabel.confidence_report import auroc
@@ -387,3 +388,36 @@ def test_where_gold_items_have_nothing_in_common_nothing_is_unlike_them():
     params = fit_confidence(gold)[0]
     assert params["gold"]["far"] == 1.0
     assert not unlike_gold(params, ["quite another text"]).any()
+
+
+def test_confidences_of_all_folds_on_one_scale():
+    items, fold = list("abcdefgh"), [0, 0, 0, 0, 1, 1, 1, 1]
+    # a, b, e, f are alike: each fold's fit has them at another confidence, the final one at .7
+    held_out = np.array([0.8, 0.8, 0.5, 0.4, 0.6, 0.6, 0.3, np.nan])
+    final = np.array([0.7, 0.7, 0.45, 0.35, 0.7, 0.7, np.nan, 0.3])
+    found = on_one_scale(items, held_out, final, fold)
+    assert found[:7].tolist() == [0.7, 0.7, 0.45, 0.35, 0.7, 0.7, 0.3]
+    assert np.isnan(found[7])
+    coarse = on_one_scale(items[:4], np.full(4, 0.5), final[:4], fold[:4])
+    assert sorted(coarse) == sorted(final[:4])  # what a fit holds alike is ranked by a hash
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_as_many_of_a_fold_pass_as_the_final_fit_accepts(data):
+    n = data.draw(st.integers(1, 20))
+    share = st.sampled_from([0.1, 0.2, 0.5, 0.9, np.nan])
+    held_out, final = (
+        np.array(data.draw(st.lists(share, min_size=n, max_size=n))) for _ in range(2)
+    )
+    fold = np.array(data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)))
+    found = on_one_scale([f"{at}" for at in range(n)], held_out, final, fold.tolist())
+    for part in range(3):
+        own = fold == part
+        known = min((~np.isnan(held_out[own])).sum(), (~np.isnan(final[own])).sum())
+        ranked = np.sort(final[own][~np.isnan(final[own])])[::-1][:known]
+        assert np.array_equal(np.sort(found[own][~np.isnan(found[own])])[::-1], ranked)
+        for a in np.flatnonzero(own):
+            for b in np.flatnonzero(own):
+                if held_out[a] > held_out[b] and not np.isnan(found[b]):
+                    assert found[a] >= found[b]
