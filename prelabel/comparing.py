@@ -153,7 +153,7 @@ def compare(
     evidence = with_earlier(project, evidence_of(project, list(wanted)), guidelines)
     answers = answers_of_labels(
         evidence.labels(),
-        outcome_table(evidence, [g.item_id for g in gold]),
+        outcome_table(evidence),
         {g.item_id: g.label for g in gold},
         evidence.task,
     )
