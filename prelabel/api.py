@@ -72,7 +72,9 @@ def score(
     if not gold:
         raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
     decide, learn = project.config.decide, project.fitting_gold(project.config.decide.split)
-    return score_all(evidence_of(project, annotators), gold, decide, seed, learn=learn)
+    evidence = evidence_of(project, annotators)
+    found = score_all(evidence, gold, decide, seed, learn=learn)
+    return replace(found, notes=(*found.notes, *_mixed(project, evidence, "the consensus")))
 
 
 def agreement(
@@ -91,7 +93,20 @@ def agreement(
         item.id: item.meta[cluster] for item in items if item.meta.get(cluster) not in (None, "")
     } or None
     lengths = span_lengths(evidence.task, items)
-    return agreement_of(evidence, clusters=clusters, lengths=lengths, seed=seed)
+    found = agreement_of(evidence, clusters=clusters, lengths=lengths, seed=seed)
+    return replace(found, notes=(*found.notes, *_mixed(project, evidence, "the agreement")))
+
+
+def _mixed(project: Project, evidence: Evidence, what: str) -> tuple[str, ...]:
+    """Say that people and others are taken together, where they are."""
+    with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
+        people = {row["id"] for row in ledger.annotators() if row["kind"] == "person"}
+    there = sum(identifier in people for identifier in evidence.names)
+    if not 0 < there < len(evidence.names):
+        return ()
+    are = "is a person" if there == 1 else "are people"
+    said = f"{there} of {len(evidence.names)} annotators {are}: {what} is of them and the others"
+    return (f"{said} together; name some with --annotator to have theirs",)
 
 
 def span_lengths(task: Task, items: Sequence[Item]) -> dict[str, int] | None:

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 MOST_COMPARED = 50
 MOST_SLICES = 20
-FEW_DISCORDANT = 10
-"""With fewer items that just one of two gets right, hardly any difference can be shown."""
+FEW_DISCORDANT = 10  # with fewer items that just one of two gets right hardly anything shows
 
+FEW_ITEMS = 30  # of fewer the difference is hardly known
 NOTHING = "no item that both labeled"
 
 
@@ -73,7 +73,7 @@ class Comparison:
     interval, which is of this pair alone. ``p`` is McNemar's mid-p, ``p_corrected`` for all
     comparisons made, and the ``verdict`` on ``a`` goes by it. ``metric_difference`` is of the
     task's own figure. ``items_needed`` of a tie are the gold items that would tell them apart in
-    four of five cases (without correction), were the difference just the one seen.
+    four of five cases (without correction), were the difference just the one seen; of 30 items up.
     """
 
     a: str
@@ -153,7 +153,7 @@ def compare(
     evidence = with_earlier(project, evidence_of(project, list(wanted)), guidelines)
     answers = answers_of_labels(
         evidence.labels(),
-        outcome_table(evidence, [g.item_id for g in gold]),
+        outcome_table(evidence),
         {g.item_id: g.label for g in gold},
         evidence.task,
     )
@@ -332,7 +332,9 @@ def _with_verdicts(raw: Sequence[Comparison], correction: Correction) -> list[Co
 
 def _needed(one: Comparison) -> int | None:
     apart = abs(one.only_a - one.only_b)
-    return items_for_difference(apart / one.n, (one.only_a + one.only_b) / one.n) if apart else None
+    if not apart or one.n < FEW_ITEMS:
+        return None
+    return items_for_difference(apart / one.n, (one.only_a + one.only_b) / one.n)
 
 
 def _standings(

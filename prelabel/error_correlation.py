@@ -193,7 +193,7 @@ def judge(votes: pd.DataFrame, gold: pd.DataFrame, values: Sequence[Value] | Non
     chosen = sorted(counts.index, key=lambda name: (-counts[name], str(name)))[:MOST_ANNOTATORS]
     votes = votes[votes["annotator"].isin(chosen)]
     if values is None:
-        values = list(dict.fromkeys([*gold["value"], *votes["value"]]))
+        values = sorted({*gold["value"], *votes["value"]}, key=str)  # not as rows happen to come
     coded = code_votes(votes, values)
     known = code_votes(gold.assign(annotator="gold"), values, "gold")
     rows = coded.item * max(len(coded.units), 1) + coded.unit
@@ -339,7 +339,7 @@ def independent_error(judged: Judged) -> float | None:
         together = rates[pattern].prod(axis=0) * frequency[:, None]
         same += times * float(together.sum())
         wrong += times * float(together.sum() - np.trace(together))
-    return wrong / same if same > 0 else None
+    return float(wrong / same) if same > 0 else None
 
 
 def one_in_effect(pairs: Sequence[ErrorPair]) -> tuple[tuple[str, ...], ...]:

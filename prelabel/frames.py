@@ -136,7 +136,7 @@ def compare(
 
     evidence, truth = _both(labels, gold, among)
     known = {g.item_id: g.label for g in truth}
-    outcomes = outcome_table(evidence, list(known))
+    outcomes = outcome_table(evidence)
     answers = answers_of_labels(evidence.labels(), outcomes, known, evidence.task)
     return compare_answers(answers, **settings)
 

@@ -138,7 +138,7 @@ def measure(gold: IntArray, given: IntArray, truth: Truth, *, nothing: str, seed
         metrics=metrics,
         labels=labels,
         confusion=None if truth.multi else _confusion(gold, given, len(truth.declared)),
-        notes=_notes(labels),
+        notes=_notes(labels) if f1[0].low is not None else (),
     )
 
 

@@ -28,7 +28,7 @@ from prelabel.nominal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prelabel.coefficients import IntArray
     from prelabel.records import Label, Value
@@ -131,12 +131,13 @@ def score_labels(
 ) -> list[Score]:
     """Score whole labels; else as `score`.
 
-    ``labels`` are by annotator's name and item, ``gold`` by item. A ``task`` that has ``measure``
-    measures them itself; the labels of others are right or wrong.
+    ``labels`` are by annotator's name and item, ``gold`` by item; annotators of either table are
+    scored. A ``task`` that has ``measure`` measures them itself; the labels of others are right or
+    wrong.
     """
     items = pd.Index(list(gold))
     if not hasattr(task, "measure"):
-        return _score_each(outcomes, items, _right_or_wrong(labels, gold, task, seed))
+        return _score_each(outcomes, items, _right_or_wrong(labels, gold, task, seed), labels)
 
     def compare(name: str, items: pd.Index, nothing: str) -> tuple[Measures, tuple[Wrong, ...]]:
         del nothing  # a task says itself why a figure is not defined
@@ -145,7 +146,7 @@ def score_labels(
         wrong = [Wrong(*pair) for pair, ok in zip(pairs, found.right, strict=True) if not ok]
         return found, tuple(wrong)
 
-    return _score_each(outcomes, items, compare)
+    return _score_each(outcomes, items, compare, labels)
 
 
 def _right_or_wrong(
@@ -172,8 +173,11 @@ def _compared(
     return found, tuple(map(Wrong, items[at].astype(str).tolist(), *pairs))
 
 
-def _score_each(outcomes: pd.DataFrame, items: pd.Index, compare: Compare) -> list[Score]:
+def _score_each(
+    outcomes: pd.DataFrame, items: pd.Index, compare: Compare, names: Iterable[str] = ()
+) -> list[Score]:
     by_name = {str(name): rows for name, rows in outcomes.groupby("annotator", sort=False)}
+    by_name = dict.fromkeys(names, outcomes.iloc[:0]) | by_name
     return [_score_one(name, by_name[name], items, compare) for name in sorted(by_name)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
     from prelabel.models import EmbeddedModel
     from prelabel.planning import Plan
 
-out = Console(highlight=False, soft_wrap=False)
+UNBOUND = 160
+"""Columns of what is not a terminal: a file or a pipe has no edge to wrap at."""
+
+bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+out = Console(highlight=False, soft_wrap=False, width=None if bounded else UNBOUND)
 err = Console(stderr=True, highlight=False)
 
 
@@ -38,8 +44,33 @@ def lines(texts: Sequence[str], *, none: str, json: bool) -> None:
             out.print(escape(text), soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Print a table; all columns but the first are as narrow as they can be."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    title: str = "",
+    spare: Sequence[str] = (),
+) -> None:
+    """Print a table; all columns but the first are as narrow as they can be.
+
+    Where there is not room for all, ``spare`` columns are left out, the first named first.
+    """
+    rows, left = list(rows), []
+    shown = _table(columns, rows, title)
+    for name in spare:
+        if Measurement.get(out, out.options.update(width=sys.maxsize), shown).maximum <= out.width:
+            break
+        left.append(name)
+        kept = [at for at, column in enumerate(columns) if column not in left]
+        shown = _table(
+            [columns[at] for at in kept], [[row[at] for at in kept] for row in rows], title
+        )
+    out.print(shown)
+    if left:
+        out.print(escape(f"no room for: {', '.join(left)} (--json has all)"), soft_wrap=True)
+    out.print()
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> Table:
     shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         shown.add_column(
@@ -50,8 +81,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
         )
     for row in rows:
         shown.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    out.print(shown)
-    out.print()
+    return shown
 
 
 def notes(texts: Iterable[str]) -> None:

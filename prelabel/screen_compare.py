@@ -57,6 +57,7 @@ def standings(rows: Sequence[Standing], gold: int) -> None:
             for row in rows
         ],
         title=f"against {gold} gold items; with a letter in common, not shown to differ",
+        spare=["frontier", "$ an item"],
     )
 
 
@@ -65,15 +66,14 @@ def pairs(rows: Sequence[Comparison], found: Compared, part: str = "") -> None:
     margin = bool(rows and rows[0].noninferior)
     figure = spaced(rows[0].metric) if rows else ""
     table(
-        ["annotators", "n", "only 1st right", "only 2nd right", "accuracy, 1st - 2nd",
+        ["annotators", "n", "alone right", "accuracy, 1st - 2nd",
          f"{figure}, 1st - 2nd", "p", "the 1st is", "gold to tell",
-         *(["worse by less than the margin"] if margin else [])],
+         *(["within the margin"] if margin else [])],
         [
             (
                 f"{one.a} - {one.b}",
                 one.n,
-                one.only_a,
-                one.only_b,
+                f"{one.only_a} / {one.only_b}",
                 short(one.difference),
                 short(one.metric_difference),
                 f"{one.p_corrected:.3g}",
@@ -85,6 +85,7 @@ def pairs(rows: Sequence[Comparison], found: Compared, part: str = "") -> None:
         ],
         title=f"{part + ': ' if part else ''}McNemar's mid-p, {CORRECTIONS[found.correction]}; "
         f"failures {found.failures}",
+        spare=[f"{figure}, 1st - 2nd", "gold to tell"],
     )  # fmt: skip
 
 
@@ -104,13 +105,12 @@ def gold_size(rows: Sequence[GoldSize], *, json: bool) -> None:
         as_json([asdict(row) for row in rows])
         return
     table(
-        ["question", "gold items", "power", "assumed"],
+        ["question", "gold items", "power"],
         [
             (
-                row.question,
+                f"{row.question}\n  if {row.assumed}",
                 f"{row.items:,}",
                 "" if row.power is None else f"{row.power:.0%}",
-                row.assumed,
             )
             for row in rows
         ],

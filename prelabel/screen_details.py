@@ -76,8 +76,9 @@ def slices(found: Sequence[SliceScore], metric: str) -> None:
             if one.column == column
         ]
         names = [column, "annotator", "n", "accuracy", spaced(metric)]
-        names += ["less elsewhere", "corrected p", "shown"]
-        table(names, rows, title=f"by {column}: value [95% interval]")
+        names += ["minus elsewhere", "corrected p", "shown"]
+        title = f"by {column}: value [95% interval]"
+        table(names, rows, title=title, spare=[spaced(metric), "corrected p"])
 
 
 def mistakes(found: Sequence[Mistake], wrong: int, *, path: bool) -> None:
@@ -135,6 +136,7 @@ def shifts(found: Sequence[Shift]) -> None:
             for one in found
         ],
         title="labels on gold and in the pool, by annotator: value [95% interval]",
+        spare=["by chance", "accuracy on gold", "in the pool (b)", "in the pool (a)"],
     )  # fmt: skip
     table(
         ["label", "annotator", "on gold", "in the pool", "difference"],
@@ -172,7 +174,12 @@ def throughput(found: Sequence[Throughput]) -> None:
         if one.paid or one.replayed or one.per_1000 is not None
     ]
     if rows:
-        table(names, rows, title="what labeling took")
+        table(
+            names,
+            rows,
+            title="what labeling took",
+            spare=["s, 95th percentile", "replayed", "paid"],
+        )
     if unknown := len(found) - len(rows):
         out.print(f"what it took is unknown of {unknown} annotators, whose labels were imported\n")
 

@@ -45,6 +45,7 @@ def score(report: ScoreReport, *, details: bool, json: bool) -> None:
             for one in every
         ],
         title=f"against {report.gold} gold items{part}: value [95% interval]",
+        spare=[spaced(name) for name in shown[1:]],
     )
     outcomes(every)
     if details:
@@ -56,8 +57,14 @@ def score(report: ScoreReport, *, details: bool, json: bool) -> None:
         for what, estimate in {"accuracy": one.accuracy, **one.metrics}.items()
         if estimate.value is None and what in ("accuracy", *shown)
     ]
+    bare = [
+        f"{spaced(name)} has no interval: {one.metrics[name].why}"
+        for name in shown
+        for one in every
+        if name in one.metrics and one.metrics[name].value is not None and one.metrics[name].why
+    ]
     own = [f"{one.annotator}: {note}" for one in every for note in one.notes]
-    notes([*report.notes, *undefined, *own])
+    notes([*report.notes, *undefined, *bare, *own])
 
 
 def spaced(name: str) -> str:

@@ -56,6 +56,11 @@ def alt_tests(found: Sequence[AltTest], *, json: bool) -> None:
             for one in found
             if one.passed is None
         ]
+        + [
+            f"{one.llm}: the winning rate has no interval: {one.winning_rate.why}"
+            for one in found
+            if one.passed is not None and one.winning_rate.low is None
+        ]
         + [note for note in found[0].notes if all(note in one.notes for one in found)]
         + [
             f"{one.llm}: {note}"
@@ -175,27 +180,34 @@ def errors(found: ErrorCorrelation, *, json: bool) -> None:
     if json:
         as_json(found.to_dict())
         return
-    for what, estimate in (
-        ("mean correlation of errors", found.mean_phi),
-        ("independent annotators these are worth", found.effective),
-        ("unanimous", found.unanimous),
-        ("unanimous and wrong", found.unanimous_wrong),
-        ("both wrong: same label", found.same_label),
-    ):
-        out.print(f"{what}: {estimate:.3f}", soft_wrap=True)
+    # of two labels, those who are both wrong always say the same
+    telling = any(one.same_label.value not in (None, 1.0) for one in found.pairs)
+    figures = {
+        "mean correlation of errors": found.mean_phi,
+        f"independent annotators that the {len(found.accuracy)} are worth": found.effective,
+        "share of labels that all give alike": found.unanimous,
+        "of these, wrong": found.unanimous_wrong,
+    }
+    figures |= (
+        {"of two that are both wrong, with the same label": found.same_label} if telling else {}
+    )
+    rows = [(what, f"{estimate:.3f}", f"{estimate.n}") for what, estimate in figures.items()]
     if found.independent_wrong is not None:
-        out.print(f"unanimous and wrong, were errors independent: {found.independent_wrong:.4f}")
-    rows = [
+        rows.insert(4, ("  were errors independent", f"{found.independent_wrong:.4f}", ""))
+    table(["", "value [95% interval]", "n"], rows, title="errors on gold")
+    pairs = [
         (
             f"{one.a} - {one.b}",
             one.n,
             short(one.phi),
             short(one.both_wrong),
             "" if one.expected is None else f"{one.expected:.3f}",
-            short(one.same_label),
+            *([short(one.same_label)] if telling else []),
         )
         for one in found.pairs
     ]
-    columns = ["annotators", "n", "correlation", "both wrong", "if independent", "same label"]
-    table(columns, rows, title="errors that go together: value [95% interval]")
+    columns = ["annotators", "n", "correlation", "both wrong", "if independent"]
+    columns += ["same label"] if telling else []
+    title = "errors that go together: value [95% interval]"
+    table(columns, pairs, title=title, spare=["same label"])
     notes(found.notes)

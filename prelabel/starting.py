@@ -41,7 +41,7 @@ run:
   concurrency: 16
 #  max_cost: 5.00             # dollars this project may spend in all
 decide:
-  aggregate: majority         # or distribution: label probabilities corrected for bias
+#  aggregate: majority        # by default that, and with 50 gold items the best of several on these
   min_agreement: 0.66
   min_votes: 2                # with one annotator, all items go to review
 """

@@ -226,6 +226,13 @@ def test_cost_makes_a_frontier_and_names_the_cheapest_of_the_best():
     assert found.cheapest == "cheap"
 
 
+def test_of_few_items_nobody_says_how_many_it_takes():
+    (found,) = compared("ab" * 10, {"x": "ab" * 10, "y": "aa" + "ab" * 9}).comparisons
+    assert (found.verdict, found.only_a, found.items_needed) == ("tie", 1, None)
+    (found,) = compared("ab" * 20, {"x": "ab" * 20, "y": "aa" + "ab" * 19}).comparisons
+    assert found.items_needed > 40
+
+
 def test_parts_of_the_gold_are_corrected_together():
     gold = "ab" * 60
     given = {"x": gold, "y": ["a"] * 120}

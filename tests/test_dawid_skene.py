@@ -149,6 +149,27 @@ def test_order_does_not_matter(rows, seed):
     assert other["confusion"] == params["confusion"]
 
 
+@settings(deadline=None, max_examples=25)
+@given(rows=readings)
+def test_every_item_twice_has_the_same_estimate(rows):
+    """That of maximum likelihood: a prior counts for less where there is more."""
+    values, again = ["a", "b", "c"], [(i + 100, a, v) for i, a, v in rows]
+    prior = Prior(0.0, 0.0)
+    once, twice = (
+        fit_dawid_skene(table(*some), values, prior=prior, iterations=8, tolerance=-1.0)
+        for some in (rows, [*rows, *again])
+    )
+    assert twice["frequency"] == pytest.approx(once["frequency"])
+    assert np.array(twice["confusion"]) == pytest.approx(np.array(once["confusion"]))
+    assert twice["log_likelihood"] == pytest.approx(2 * once["log_likelihood"], rel=1e-8, abs=1e-8)
+
+
+def test_unanimity_is_the_label():
+    votes = table(*((i, a, "abc"[i % 3]) for i in range(30) for a in "xyz"))
+    weights = weigh(votes, fit_dawid_skene(votes, ["a", "b", "c"]))
+    assert weights.idxmax(axis=1).tolist() == ["abc"[i % 3] for i in weights.index]
+
+
 def test_a_matrix_is_as_a_table():
     rng = np.random.default_rng(3)
     codes = rng.integers(-1, 3, size=(200, 4))

@@ -292,10 +292,11 @@ def test_an_unknown_price_is_unknown_not_zero():
 
 
 def test_few_gold_items_of_a_label_are_warned_of():
-    found = score_of(["a"] * 20 + ["b"] * 3, ["a"] * 20 + ["b"] * 3)
+    found = score_of(["a"] * 60 + ["b"] * 3, ["b"] * 5 + ["a"] * 55 + ["b"] * 3)
     assert found.notes == (
         "the interval of macro F1 is likely too narrow: few gold items of b (3)",
     )
+    assert score_of(["a", "b"], ["a", "b"]).notes == ()  # there is no interval
 
 
 def test_the_order_of_rows_does_not_matter():
