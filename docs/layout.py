@@ -41,7 +41,8 @@ AREAS: dict[str, str] = {
     "Confidence": "calibrating calibrators calibration_scores calibration_plot signals "
     "signal_table signal_choice neighbours confidence confidence_report",
     "Decisions and promises": "decide fitting known promise promise_tests promises "
-    "weighted_promises promising routing promise_plan forecasting escalation cascading certifying precedents",
+    "weighted_promises promising routing promise_plan forecasting escalation cascading "
+    "certifying precedents",
     "Audits and whole datasets": "auditing_accepted audits audited_errors audit_log drift "
     "dataset_estimates dataset_quality",
     "Files in and out": "exchange exchange.tables exchange.cells exchange.parquet exchange.files "
