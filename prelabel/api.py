@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,7 +74,9 @@ def score(
     if not gold:
         raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
     decide, learn = project.config.decide, project.fitting_gold(project.config.decide.split)
-    return score_all(evidence_of(project, annotators), gold, decide, seed, learn=learn)
+    evidence = evidence_of(project, annotators)
+    evidence = replace(evidence, notes=(*evidence.notes, *project.gold_notes()))
+    return score_all(evidence, gold, decide, seed, learn=learn)
 
 
 def agreement(

@@ -98,7 +98,8 @@ def test_the_chance_of_passing_by_simulation() -> None:
 def with_gold(folder: Path, n: int, annotators: Any = (), **settings: Any) -> Project:
     """Make a project whose n items all have gold: the label is the item's first word."""
     texts = [f"{LABELS[k % 2]} says number {k}" for k in range(n)]
-    project = make_project(folder, texts, list(annotators), **settings.pop("run", {}))
+    run = {"timeout": 60.0} | settings.pop("run", {})  # the first call imports a lot
+    project = make_project(folder, texts, list(annotators), **run)
     rows = [json.dumps({"id": f"i{k}", "label": LABELS[k % 2]}) + "\n" for k in range(n)]
     (folder / "gold.jsonl").write_text("".join(rows))
     data = json.loads((folder / "prelabel.yaml").read_text())
