@@ -101,9 +101,10 @@ def qualify(
     An LLM labels the items (within ``max_cost``), an imported annotator's labels are there; a
     person gets a blind ``sheet`` that is written where there is no such file, and read once it is
     filled in. ``threshold`` is the accuracy to show, by default what ``run: require_qualified``
-    asks for, else that of the set before, else 0.85. ``again`` takes a fresh test after one that was failed. Raises
-    ``InputError`` for an unknown annotator, where too little gold is left, and for a sheet that is
-    not the one asked for, is not complete, or was read before with other labels.
+    asks for, else that of the set before, else 0.85. ``again`` takes a fresh test after one that
+    was failed. Raises ``InputError`` for an unknown annotator, where too little gold is left, and
+    for a sheet that is not the one asked for, is not complete, or was read before with other
+    labels.
     """
     project.checked_guideline()
     subject = subject_of(project, name, sheet)
