@@ -73,6 +73,7 @@ def score(
         raise InputError("no gold to score against; name a file under `gold:` in prelabel.yaml")
     decide, learn = project.config.decide, project.fitting_gold(project.config.decide.split)
     evidence = evidence_of(project, annotators)
+    evidence = replace(evidence, notes=(*evidence.notes, *project.gold_notes()))
     found = score_all(evidence, gold, decide, seed, learn=learn)
     return replace(found, notes=(*found.notes, *_mixed(project, evidence, "the consensus")))
 

@@ -100,6 +100,7 @@ def score_details(
         ceiling_of_people(project, annotators, seed),
         (
             *evidence.notes,
+            *project.gold_notes(),
             *missing_gold(evidence, scored),
             *(one.note for one in cuts.values() if one.note),
         ),

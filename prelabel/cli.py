@@ -149,7 +149,11 @@ def label(
     from prelabel.watch import watched_label
 
     opened = load_project(project)
-    only = since(opened, affected_by).items if affected_by else None
+    only = None
+    if affected_by:
+        reached = since(opened, affected_by)
+        only = reached.items
+        typer.echo(f"{len(only)} of {reached.total} items are affected", err=True)
     status = watched_label(
         opened,
         annotator or (),

@@ -25,7 +25,9 @@ def qualify(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="The accuracy to show; default: run: require_qualified, or 0.85."),
+        typer.Option(
+            help="The accuracy to show; default: run: require_qualified, else as before, else 0.85."
+        ),
     ] = None,
     practice: Annotated[int, typer.Option(min=1, help="Gold items to practice on.")] = 50,
     test: Annotated[int, typer.Option(min=1, help="Gold items of the test.")] = 100,

@@ -169,7 +169,8 @@ def compare(
         parts=parts,
         seed=seed,
     )
-    return replace(found, notes=(*evidence.notes, *missing_gold(evidence, gold), *found.notes))
+    told = (*evidence.notes, *project.gold_notes(), *missing_gold(evidence, gold))
+    return replace(found, notes=(*told, *found.notes))
 
 
 def compare_votes(

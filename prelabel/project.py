@@ -81,21 +81,42 @@ class Project:
         items = {item.id: item for item in self.items()} if self.task.needs_item else {}
         return read_gold(self.folder, self.config.gold, self.task, items)
 
+    @cached_property
+    def gold_in_guideline(self) -> frozenset[str]:
+        """The ids of gold items whose text the guideline shows, as an example or a ruling.
+
+        Whoever labels by the guideline has seen the answer, so that they say nothing of anybody.
+        """
+        from prelabel.guideline_versions import shown_in
+
+        ids = {g.item_id for g in self.gold}
+        items = (item for item in self.items() if item.id in ids) if ids else ()
+        return frozenset(shown_in([self.guideline], items))
+
     def scoring_gold(self, split: str | None = None) -> list[Gold]:
         """Return the gold to score on: the split named, else ``test`` where there is one, else all.
 
-        Raises ``InputError`` for a split that does not occur, and where two authors differ.
+        Items that the guideline shows are left out. Raises ``InputError`` for a split that does not
+        occur, and where two authors differ.
         """
         if split is None:
             split = TEST_SPLIT if any(g.split == TEST_SPLIT for g in self.gold) else None
-        return self._of_split(split, "gold")
+        return self._unseen(self._of_split(split, "gold"))
 
     def fitting_gold(self, split: str | None = None) -> list[Gold]:
         """Return the gold that a decision rule learns from: the split named, or all.
 
-        Raises ``InputError`` as `scoring_gold` does.
+        Items that the guideline shows are left out. Raises ``InputError`` as `scoring_gold` does.
         """
-        return self._of_split(split, "decide: split")
+        return self._unseen(self._of_split(split, "decide: split"))
+
+    def gold_notes(self) -> tuple[str, ...]:
+        """Say how much gold is left out because the guideline shows it."""
+        n = len(self.gold_in_guideline)
+        return (f"gold left out because the guideline shows its text: {n}",) if n else ()
+
+    def _unseen(self, gold: list[Gold]) -> list[Gold]:
+        return [g for g in gold if g.item_id not in self.gold_in_guideline]
 
     def gold_shots(self, config: ShotsConfig) -> list[Shot]:
         """Return gold items as a pool of few-shot examples: the split named, else all but ``test``.

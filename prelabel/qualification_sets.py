@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from prelabel.errors import InputError
-from prelabel.guideline_versions import shown_in
 from prelabel.qualification_log import Answer, Drawn, Record, Taken, append, read_record
 from prelabel.records import Label, content_hash
 
@@ -144,9 +143,7 @@ def _pool(project: Project, record: Record, subject: Subject, split: str | None)
         left -= {shot.item_id or "" for shot in project.gold_shots(subject.config.shots)}
     elif subject.recorded:
         left &= _annotations(project, subject.recorded).keys()
-    items = {item.id: item for item in project.items() if item.id in left}
-    shown = shown_in([project.guideline], items.values())
-    return {name: item for name, item in items.items() if name not in shown}
+    return {item.id: item for item in project.items() if item.id in left}
 
 
 def _annotations(project: Project, identity: str) -> dict[str, Annotation]:

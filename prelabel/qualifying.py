@@ -101,22 +101,23 @@ def qualify(
     An LLM labels the items (within ``max_cost``), an imported annotator's labels are there; a
     person gets a blind ``sheet`` that is written where there is no such file, and read once it is
     filled in. ``threshold`` is the accuracy to show, by default what ``run: require_qualified``
-    asks for, else 0.85. ``again`` takes a fresh test after one that was failed. Raises
-    ``InputError`` for an unknown annotator, where too little gold is left, and for a sheet that is
-    not the one asked for, is not complete, or was read before with other labels.
+    asks for, else that of the set before, else 0.85. ``again`` takes a fresh test after one that
+    was failed. Raises ``InputError`` for an unknown annotator, where too little gold is left, and
+    for a sheet that is not the one asked for, is not complete, or was read before with other
+    labels.
     """
     project.checked_guideline()
-    aim = threshold or project.config.run.require_qualified or THRESHOLD
     subject = subject_of(project, name, sheet)
     record = read_record(project)
     key = (subject.name, subject.identity, project.guideline.hash)
-    check_sizes(aim, practice, test, record.attempt(name))
+    aim = _threshold(project, record, name) if threshold is None else threshold
     path = None
     if sheet and sheet.exists():
         take_sheet(project, record, subject, sheet)
     elif not record.qualification(*key, aim) and not (subject.by_sheet and sheet is None):
         due = due_of(record, subject, project.guideline.hash, again=again)
         if due is None:
+            check_sizes(aim, practice, test, record.attempt(name))
             wanted = Wanted(aim, practice, test, split, seed)
             due = draw_set(project, record, subject, wanted)
         if due and subject.by_sheet:
@@ -124,6 +125,11 @@ def qualify(
         elif due:
             take(project, due, answers_of(project, subject, due, max_cost))
     return _standing(project, read_record(project), subject, aim, path)
+
+
+def _threshold(project: Project, record: Record, name: str) -> float:
+    before = [one.threshold for one in record.of(name)]
+    return project.config.run.require_qualified or (before[-1] if before else THRESHOLD)
 
 
 def _standing(

@@ -232,7 +232,7 @@ def _write(project: Project, made: Revision, path: Path) -> Revision:
         "rulings": [_ruling(one) for one in made.taken_in],
         "edge_cases": [_edge_case(one) for one in drafted],
     }
-    text, kept = with_entries(source.read_text(encoding="utf-8-sig"), added)
+    text, kept = with_entries(source.read_bytes().decode("utf-8-sig"), added)
     today = datetime.now(tz=UTC).date().isoformat()
     head = [
         f"a change of {source.name}, guideline {made.guideline_hash}, by `prelabel revise` {today}",

@@ -88,7 +88,7 @@ def desk(
             "items": {"path": "items.jsonl"},
             "gold": {"path": "gold.jsonl"},
             "annotators": [openai_like(wire, name, seed=k) for k, name in enumerate(names)],
-            "run": {"retries": 0, "timeout": 5.0},
+            "run": {"retries": 0, "timeout": 60.0},  # the first call of a process imports a lot
             "decide": {"min_votes": 3},  # so that every letter is in the review's queue
         }
         (folder / "prelabel.yaml").write_text(json.dumps(settings))

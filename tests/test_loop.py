@@ -352,7 +352,9 @@ def test_the_commands(tmp_path: Path) -> None:
         assert "23 labeled" in said("label", "--affected-by", old[:8]) or wire.calls.total() > calls
         assert wire.calls.total() - calls == plan["annotators"][0]["calls"]
         assert "23 of 45 items are affected" in said("guideline", "carry", old[:8], *yes)
-        assert "carried over to this one (eve: weekly)" in said("score")
+        scored = said("score")
+        assert "carried over to this one (eve: weekly)" in scored
+        assert "gold left out because the guideline shows its text: 1" in scored
         worse = tmp_path / "worse.yaml"
         worse.write_text((tmp_path / "guideline.yaml").read_text().replace("Food and", "Meat and"))
         assert "the change is unproven" in said("guideline", "gate", str(worse), code=1)

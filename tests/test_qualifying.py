@@ -98,7 +98,8 @@ def test_the_chance_of_passing_by_simulation() -> None:
 def with_gold(folder: Path, n: int, annotators: Any = (), **settings: Any) -> Project:
     """Make a project whose n items all have gold: the label is the item's first word."""
     texts = [f"{LABELS[k % 2]} says number {k}" for k in range(n)]
-    project = make_project(folder, texts, list(annotators), **settings.pop("run", {}))
+    run = {"timeout": 60.0} | settings.pop("run", {})  # the first call imports a lot
+    project = make_project(folder, texts, list(annotators), **run)
     rows = [json.dumps({"id": f"i{k}", "label": LABELS[k % 2]}) + "\n" for k in range(n)]
     (folder / "gold.jsonl").write_text("".join(rows))
     data = json.loads((folder / "prelabel.yaml").read_text())
@@ -142,6 +143,8 @@ def test_a_person_qualifies_by_sheets(tmp_path: Path) -> None:
     assert not first & second
     again = qualify(project, "ada")
     assert (again.stage, again.next) == ("qualified", "")
+    with pytest.raises(InputError, match="50 gold items are left"):  # for more, another test
+        qualify(project, "ada", sheet=tmp_path / "3.csv", threshold=0.95)
     assert unqualified(project, "ada") is None
 
 
@@ -167,6 +170,15 @@ def test_a_failed_test_is_not_taken_twice(tmp_path: Path) -> None:
     assert "test 2: 99.2% sure" in found.reason
     drawn = [{item for item, _ in one.items} for one in read_record(project).drawn.values()]
     assert len(set.union(*drawn)) == sum(map(len, drawn)) == 250
+
+
+def test_a_threshold_stays_until_another_is_named(tmp_path: Path) -> None:
+    project = with_gold(tmp_path, 200)
+    answer(project, tmp_path / "1.csv", threshold=0.7)
+    found = answer(project, tmp_path / "2.csv", wrong=20)
+    assert (found.stage, found.threshold) == ("qualified", 0.7)
+    assert qualify(project, "ada", sheet=tmp_path / "3.csv").path is None
+    assert len(read_record(project).drawn) == 2
 
 
 def test_a_set_that_waits_is_not_drawn_again(tmp_path: Path) -> None:
