@@ -163,12 +163,15 @@ def promised_error(routes: Routes) -> float | None:
 
     A promise about all items allows as many more among those accepted as these are fewer.
     """
+    from prelabel.routing import RANDOM_AUDIT
+
     kept = [one for one in routes.rule.promises.values() if one.threshold is not None]
     if not kept or not routes.accepted:
         return None
     target = max(one.target for one in kept)
     if any(one.kind == "dataset" for one in kept):
-        target *= len(routes.items) / len(routes.accepted)
+        audited = sum(RANDOM_AUDIT in one.reasons for one in routes.items.values())
+        target *= len(routes.items) / (len(routes.accepted) + audited)
     return target if target < 1 else None
 
 

@@ -48,6 +48,11 @@ def fit_escalation(evidence: Evidence, config: DecideConfig, chosen: Sequence[st
     assert config.escalate is not None
     to = _strong(evidence, config.escalate.to, chosen)
     cheap = [name for name in chosen if name != to]
+    if len(cheap) < config.min_votes:
+        raise InputError(
+            f"decide: min_votes: {config.min_votes}, but where {config.escalate.to!r} is not asked "
+            f"there are {len(cheap)} votes at most; write `min_votes: {len(cheap)}`"
+        )
     params = _fit_votes(evidence, config, cheap)
     cut = cut_of(keys(evidence, cheap, params).values(), config.escalate.share)
     found = {"to": to, "name": config.escalate.to, "share": config.escalate.share}

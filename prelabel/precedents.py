@@ -68,9 +68,9 @@ def contradicted(
     punctuation; the nearest counts. What was decided on an item itself says nothing of it here, and
     nothing is said of items with pictures.
     """
-    chosen = [item for item in items if labels.get(item.id) is not None and not item.images]
-    if not before or not chosen:
+    if not before:
         return {}
+    chosen = [item for item in items if labels.get(item.id) is not None and not item.images]
     path, own = task.name == "hierarchical", {one.item: at for at, one in enumerate(before)}
     cases = [words_of(one.text) for one in before]
     found = {}

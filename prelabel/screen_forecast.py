@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from prelabel.forecasting import Forecasts, Outlook
 
 
+MUCH = 100
+"""Dollars from which cents say nothing."""
+
 RANGES = "ranges hold 9 times in 10, $ of labeling 19 in 20; 'chance' is that of accepting anything"
 ON_AVERAGE = "on average only: the best of several shares is a little better here than elsewhere"
 
@@ -35,7 +38,7 @@ def forecasts(found: Forecasts, *, json: bool) -> None:
     asked = any(one.review_hours.value is not None for one in found.rows)
     paid = any(one.review_dollars.value is not None for one in found.rows)
     columns = ["at most wrong", "gold", "accepted", "chance", "reviews left"]
-    columns += ["hours of people"] * asked + ["$ of people", "$ in all"] * paid
+    columns += ["hours of people"] * asked + ["$ in all"] * paid
     table(columns, [_row(one, asked=asked, paid=paid) for one in found.rows])
     table(
         ["annotator", "left to label", "$"],
@@ -46,8 +49,8 @@ def forecasts(found: Forecasts, *, json: bool) -> None:
 
 def _row(one: Outlook, *, asked: bool, paid: bool) -> tuple[str, ...]:
     hours = (counted(one.review_hours),) if asked else ()
-    people = (money(one.review_dollars), money(one.dollars)) if paid else ()
-    more = f"{one.forecast.gold} ({one.more_gold} more)" if one.more_gold else one.forecast.gold
+    people = (money(one.dollars),) if paid else ()
+    more = f"{one.forecast.gold} (+{one.more_gold})" if one.more_gold else one.forecast.gold
     return (
         percent(one.forecast.target),
         str(more),
@@ -159,7 +162,11 @@ def counted(one: Estimate) -> str:
 
 def money(one: Estimate) -> str:
     """Write dollars with their range; a price that is unknown stays so."""
-    return _ranged(one, dollars) if one.value is not None else one.why
+    return _ranged(one, _rounded) if one.value is not None else one.why
+
+
+def _rounded(amount: float) -> str:
+    return dollars(amount) if amount < MUCH else f"${amount:,.0f}"
 
 
 def _ranged(one: Estimate, written: object) -> str:

@@ -189,6 +189,7 @@ def test_the_consensus_is_scored_as_the_cascade_gives_it(facts):
         ({"escalate": {"to": "v", "share": 0.5}}, None, "'v' has no annotations; there are: x, y"),
         ({"escalate": {"to": "z", "share": 0.5}}, ["z@import"], "'z' is alone; label with a"),
         ({"escalate": {"to": "z", "share": 0.5}, "aggregate": "best"}, None, "learns from it"),
+        ({"escalate": {"to": "z", "share": 0.5}, "min_votes": 3}, None, "write `min_votes: 2`"),
     ],
 )
 def test_cascades_that_cannot_be(facts, settings, only, said):
