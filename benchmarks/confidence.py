@@ -90,7 +90,7 @@ def accepted(
     params, held_out = fitted
     rows = sorted(gold, key=lambda row: row.item)
     items = [row.item for row in rows]
-    final = confidences(params, [(row.signals, row.text) for row in rows], range(len(rows)))
+    final = confidences(params, [(row.signals, row.text) for row in rows], items)
     own = np.array([held_out[item] for item in items])
     scores = on_one_scale(items, own, final, [folded[item] for item in items])
     wrong, at = np.array([not row.right for row in rows]), {"target": target, "delta": 0.1}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prelabel.votes import Ballot, Evidence
     from prelabel.weighing import Weighed
 
-RULE_VERSION = 2
+RULE_VERSION = 3
 FEW_ITEMS = 50
 """Below so many, an annotator's mean is as much of these items as of its bias."""
 

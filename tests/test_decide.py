@@ -102,7 +102,7 @@ def test_a_rule_of_some_annotators(facts):
         ("[]", "not a decision rule"),
         ("3", "not a decision rule"),
         ("{}", "not a decision rule"),
-        ('{"hash": "x", "version": 2}', "not a decision rule"),
+        ('{"hash": "x", "version": 3}', "not a decision rule"),
         (b"\xff", "not a decision rule"),
     ],
 )
