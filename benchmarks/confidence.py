@@ -3,8 +3,9 @@
 For each data set, gold is drawn at random, an aggregator and a confidence are fitted on it, and
 both are measured on all other items: AUROC (right items above wrong ones), log-loss, and AURC (the
 mean error among the surest items, over all shares of items accepted; Geifman et al. 2019).
-``optimism`` is the log-loss of these other items minus the held-out one on gold. Human labels are
-the truth: a majority where there are several, ties left out.
+``optimism`` is the log-loss of these other items minus the held-out one on gold. "selective" and
+"dataset" are the shares of these other items that the promise accepts at --target and delta .1.
+Human labels are the truth: a majority where there are several, ties left out.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ import numpy as np
 from recorded import DATA, FOLDER, Recorded
 
 from prelabel.choosing import Case, choose, fit_method, folds, weigh
-from prelabel.confidence import Judged, confidences, fit_confidence
-from prelabel.confidence_report import auroc
+from prelabel.confidence import (
+    Judged,
+    confidences,
+    fit_confidence,
+    folds_of,
+    on_one_scale,
+)
+from prelabel.confidence_report import ConfidenceReport, auroc
+from prelabel.promises import dataset, selective
 from prelabel.records import Consensus, Item
 from prelabel.signal_choice import log_losses
 from prelabel.signals import SHARE, signals
 from prelabel.votes import Ballot
-from prelabel.voting import Poll, Weights, winner
+from prelabel.voting import Params, Poll, Weights, winner
 
 
 def judged(data: Recorded, item: str, poll: Poll, weights: Weights) -> Judged:
@@ -71,27 +79,53 @@ def measures(p: np.ndarray, scores: np.ndarray, right: np.ndarray) -> np.ndarray
     return np.array([area, log_losses(p, right).mean(), curve.mean()])
 
 
+def accepted(
+    gold: Sequence[Judged],
+    fitted: tuple[Params, Mapping[str, float]],
+    folded: Mapping[str, int],
+    p: np.ndarray,
+    target: float,
+) -> list[float]:
+    """Return what the selective and the dataset promise accept of items with confidences p."""
+    params, held_out = fitted
+    rows = sorted(gold, key=lambda row: row.item)
+    items = [row.item for row in rows]
+    final = confidences(params, [(row.signals, row.text) for row in rows], items)
+    own = np.array([held_out[item] for item in items])
+    scores = on_one_scale(items, own, final, [folded[item] for item in items])
+    wrong, at = np.array([not row.right for row in rows]), {"target": target, "delta": 0.1}
+    promises = selective(scores, wrong, p, **at), dataset(scores, wrong, **at).over(p)
+    return [promise.coverage.value or 0.0 for promise in promises]
+
+
 def one_draw(
-    gold: list[Judged], rest: list[Judged], folded: dict[str, int] | None, groups: bool
+    gold: list[Judged],
+    rest: list[Judged],
+    folded: Mapping[str, int],
+    groups: bool,
+    target: float,
 ) -> dict[str, Any]:
     """Return measures on the rest of votes alone, of all signals, and of each group."""
     right = np.array([row.right for row in rest])
     pool = [(row.signals, row.text) for row in rest]
     share = np.array([row.signals.groups[SHARE]["share"] for row in rest])
-    alone, _, _ = fit_confidence(gold, folds=folded, only=())
-    params, report, held_out = fit_confidence(gold, folds=folded)
-    p = confidences(params, pool)
-    own = np.array([held_out[row.item] for row in gold])
-    seen = float(log_losses(own, np.array([row.right for row in gold])).mean())
+
+    def measured(only: Sequence[str] | None) -> tuple[np.ndarray, ConfidenceReport]:
+        params, report, held_out = fit_confidence(gold, folds=folded, only=only)
+        p = confidences(params, pool)
+        promised = accepted(gold, (params, held_out), folded, p, target)
+        return np.append(measures(p, share if only == () else p, right), promised), report
+
+    alone, _ = measured(())
+    both, report = measured(None)
     found: dict[str, Any] = {
-        "votes alone": measures(confidences(alone, pool), share, right),
-        "all signals": measures(p, p, right),
+        "votes alone": alone,
+        "all signals": both,
         "used": [one.name for one in report.groups if one.used],
+        "optimism": both[1] - report.together.log_loss.value,
     }
-    found["optimism"] = found["all signals"][1] - seen
     for one in report.groups if groups else ():
-        mine = confidences(fit_confidence(gold, folds=folded, only=[one.name])[0], pool)
-        found[f"votes and {one.name}"] = measures(mine, mine, right)
+        found[f"votes and {one.name}"] = measured([one.name])[0]
     return found
 
 
@@ -110,7 +144,7 @@ def show(draws: Sequence[Mapping[str, Any]]) -> None:
         cells = [
             f"{what} {value:.4f} ({by:+.4f} +- {se:.4f})"
             for what, value, by, se in zip(
-                ("AUROC", "log-loss", "AURC"),
+                ("AUROC", "log-loss", "AURC", "selective", "dataset"),
                 own.mean(axis=0),
                 change.mean(axis=0),
                 errors,
@@ -130,6 +164,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--aggregators", nargs="+", default=["majority", "learned"])
     parser.add_argument("--groups", action="store_true", help="each group alone, too")
+    parser.add_argument("--target", type=float, default=0.1)
     args = parser.parse_args()
     for name in args.data:
         data = DATA[name](args.folder)
@@ -150,7 +185,8 @@ def main() -> None:
                     order = [items[at] for at in rng.permutation(len(items))]
                     gold, rest, folded = drawn(data, polls, order[:n], order[n:], how)
                     rights.append(np.mean([row.right for row in rest]))
-                    draws.append(one_draw(gold, rest, folded, args.groups))
+                    folded = folded or folds_of(gold)
+                    draws.append(one_draw(gold, rest, folded, args.groups, args.target))
                 print(f"{name}, {how}, {n} gold of {len(items)}, accuracy {np.mean(rights):.4f}")
                 show(draws)
 

@@ -107,6 +107,7 @@ def fit_confidence(
             params, report, own = _fit(table, fold, left_out, seed, items, accepting)
     if texts:
         texts["right"] = [int(right) for right in table.right]
+        texts["items"] = [content_hash(row.item) for row in used]
     held_out = {row.item: float(p) for row, p in zip(used, own, strict=True)}
     return params | {"gold": texts}, report, held_out
 
@@ -144,13 +145,12 @@ def confidence_of(params: Params, signals: Signals, text: str = "") -> float:
 
 
 def confidences(
-    params: Params, rows: Iterable[tuple[Signals, str]], own: Sequence[int] = ()
+    params: Params, rows: Iterable[tuple[Signals, str]], items: Sequence[str] = ()
 ) -> FloatArray:
     """Return the probability that each item's consensus is right, from its signals and text.
 
     The same item gets the same number alone and among others. 0 where there is no consensus.
-    ``own`` is for gold items, that none counts as similar to itself: each one's place among those
-    that were learned from, sorted by id.
+    ``items`` are the ids, where known: a gold item does not count as similar to itself.
     """
     listed = list(rows)
     groups = [signals.groups for signals, _ in listed]
@@ -159,7 +159,7 @@ def confidences(
         scores = share
     else:
         scores = np.full(len(listed), params["intercept"])
-        similar = _similar(params, [text for _, text in listed], own)
+        similar = _similar(params, [text for _, text in listed], items)
         for written in params["columns"]:
             column = Column(*(written[key] for key in Column._fields))
             known = similar.get(column.name) if column.group == SIMILAR else None
@@ -272,12 +272,16 @@ def _numbers(groups: Sequence[Mapping[str, Mapping[str, float]]], group: str, na
     return np.fromiter((own.get(group, empty).get(name, nan) for own in groups), np.float64)
 
 
-def _similar(params: Params, texts: Sequence[str], own: Sequence[int]) -> dict[str, FloatArray]:
+def _similar(params: Params, texts: Sequence[str], items: Sequence[str]) -> dict[str, FloatArray]:
     """Return the numbers of the group of similar items; empty where it is not in use."""
     if SIMILAR not in params["groups"]:
         return {}
     right = np.array(params["gold"]["right"], dtype=np.bool_)
     near = similarities(params["gold"], texts)
-    near[np.arange(len(own)), np.array(own, dtype=np.int64)] = 0.0
+    place = {key: at for at, key in enumerate(params["gold"]["items"])}
+    for row, item in enumerate(items):
+        at = place.get(content_hash(item))
+        if at is not None:
+            near[row, at] = 0.0
     numbers = similar_numbers(near, right)
     return dict(zip(SIMILAR_NAMES, numbers.T, strict=True))

@@ -24,6 +24,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NOTHING_ACCEPTED = "nothing is accepted"
 NO_SCORES = "no item has a score"
+NONE_LEFT = "every item has gold, and none is left to accept"
 _LIMITS = (
     "This is said of all accepted labels together, not of each one or of a part of them, and only "
     "of items that gold was drawn from."
@@ -108,7 +109,7 @@ class Promise:
         if self.possible is not None:
             said += f" {self._possible(self.possible)}."
         if self.needed is None:
-            if self.why == NO_SCORES:
+            if self.why in (NO_SCORES, NONE_LEFT):
                 return said
             return f"{said} More gold alone would not do, if errors stay as they were seen."
         more = max(self.needed - self.gold, 0)

@@ -18,7 +18,7 @@ import numpy as np
 
 from prelabel.errors import InputError
 from prelabel.estimate import FloatArray
-from prelabel.promise import KINDS, NO_SCORES, Kind, Promise, Step, covered, percent
+from prelabel.promise import KINDS, NO_SCORES, NONE_LEFT, Kind, Promise, Step, covered, percent
 from prelabel.promise_tests import (
     GRID,
     MOST_GOLD,
@@ -253,8 +253,8 @@ def expected(scores: ArrayLike, wrong: ArrayLike, pool: ArrayLike, *, target: fl
     p_values = (1 + counts.wrong) / (n + 1)
     passing = np.flatnonzero(p_values <= target * places.coverages + 1e-12)
     blank = Promise("expected", target, None, None, n, 0, 0, covered(pool, None))
-    if not len(values) or not len(thresholds):
-        return replace(blank, why=NO_SCORES)
+    if not len(thresholds):
+        return replace(blank, why=NO_SCORES if len(values) else NONE_LEFT)
     if not len(passing):
         return _expected_refused(blank, places, counts)
     at = int(passing[-1])

@@ -196,13 +196,12 @@ def _as_routed(
     if rule.learned:
         rows = [known_well(evidence, rule, pool[one.item_id]) for one in rows]
     found = np.full(len(rows), np.nan)
-    place = {item: at for at, item in enumerate(sorted(learned))}
-    here = [at for at, one in enumerate(rows) if one.item_id in place and one.signals.groups]
+    here = [at for at, one in enumerate(rows) if one.item_id in learned and one.signals.groups]
     assert rule.confidence is not None
     found[here] = confidences(
         rule.confidence,
         ((rows[at].signals, rows[at].text) for at in here),
-        [place[rows[at].item_id] for at in here],
+        [rows[at].item_id for at in here],
     )
     found[[at for at, one in enumerate(rows) if one.bars]] = np.nan
     return found
@@ -231,7 +230,11 @@ def judge(
     while some := {item.id: item for item in islice(waiting, TOGETHER)}:
         rows = [known_well(evidence, rule, item) for item in some.values()]
         voted = [one for one in rows if one.consensus.label is not None]
-        told = confidences(rule.confidence, ((one.signals, one.text) for one in voted))
+        told = confidences(
+            rule.confidence,
+            ((one.signals, one.text) for one in voted),
+            [one.item_id for one in voted],
+        )
         sure = {one.item_id: float(p) for one, p in zip(voted, told, strict=True)}
         unlike = unlike_gold(rule.confidence, [one.text for one in rows])
         for one, strange in zip(rows, unlike, strict=True):

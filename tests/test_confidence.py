@@ -421,3 +421,18 @@ def test_as_many_of_a_fold_pass_as_the_final_fit_accepts(data):
             for b in np.flatnonzero(own):
                 if held_out[a] > held_out[b] and not np.isnan(found[b]):
                     assert found[a] >= found[b]
+
+
+def test_a_gold_item_is_not_similar_to_itself():
+    gold = judged(200, texts=True)
+    params = json.loads(json.dumps(fit_confidence(gold)[0]))
+    assert "similar" in params["groups"]
+    rows = [(row.signals, row.text) for row in gold[:20]]
+    known = confidences(params, rows, [row.item for row in gold[:20]])
+    stranger = confidences(params, rows, [f"other {at}" for at in range(20)])
+    assert np.array_equal(stranger, confidences(params, rows))
+    for at, row in enumerate(gold[:20]):  # as if gold had the item with another text
+        changed = {**params, "gold": {**params["gold"], "items": list(params["gold"]["items"])}}
+        assert confidences(changed, [rows[at]], [row.item])[0] == known[at]
+    right = np.array([row.right for row in gold[:20]])
+    assert (stranger - known)[right].mean() > (stranger - known)[~right].mean()
