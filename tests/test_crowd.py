@@ -6,10 +6,12 @@ Dawid-Skene by maximum likelihood, 100 iterations, an annotator's last label of 
 
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from prelabel.dawid_skene import MAXIMUM_LIKELIHOOD, fit_dawid_skene, weigh
+from prelabel.ordinal import median_value
 from prelabel.voting import Poll, apply_vote, fit_vote, winner
 
 PUBLISHED = {
@@ -117,3 +119,20 @@ def test_caries_patterns(shared_data):
     assert len(weights.drop_duplicates()) <= 32
     share = Counter(weights.idxmax(axis=1))[labels[1]] / len(teeth)
     assert 0.1 < share < 0.35
+
+
+def test_median_of_emotions(shared_data):
+    """Snow et al. 2008, as in Zheng et al., PVLDB 2017: the mean's MAE 12.02 and RMSE 17.84."""
+    votes, gold = read(shared_data, "n_emotion", "labels"), read(shared_data, "n_emotion", "gold")
+    votes["value"], truth = (
+        votes["value"].astype(float),
+        gold.set_index("item")["value"].astype(float),
+    )
+    given = votes.groupby("item")["value"].agg(list)[truth.index]
+
+    def apart(found):
+        off = np.abs(np.array(found) - truth.to_numpy())
+        return [round(float(off.mean()), 2), round(float(np.sqrt((off**2).mean())), 2)]
+
+    assert apart([np.mean(own) for own in given]) == [12.02, 17.84]
+    assert apart([median_value(own, None) for own in given]) == [13.53, 21.26]
