@@ -9,12 +9,13 @@ import typer
 
 from prelabel.affected import SIMILAR
 from prelabel.cli_options import HERE, Folder, Json, Names
+from prelabel.cli_sections import Listed
 
 if TYPE_CHECKING:
     from prelabel.project import Project
 
 guideline_app = typer.Typer(
-    help="Check, show, compare and change the guideline.", no_args_is_help=True
+    cls=Listed, help="Check, show, compare and change the guideline.", no_args_is_help=True
 )
 
 Author = Annotated[str, typer.Option(help="Whose word it is.")]

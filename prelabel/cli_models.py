@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from prelabel.cli_options import HERE, Folder, Json
+from prelabel.cli_sections import Listed
 
-models_app = typer.Typer(help="Models that run on this machine.", no_args_is_help=True)
+models_app = typer.Typer(cls=Listed, help="Models that run on this machine.", no_args_is_help=True)
 
 
 @models_app.command("list")

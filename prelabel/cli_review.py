@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from prelabel.cli_options import HERE, Folder, Json, RuleFile
+from prelabel.cli_sections import Listed
 
-review_app = typer.Typer(rich_markup_mode=None)
+review_app = typer.Typer(cls=Listed, rich_markup_mode=None)
 
 Store = Annotated[
     str | None,

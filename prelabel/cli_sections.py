@@ -1,7 +1,8 @@
-"""The list of commands in `prelabel --help`, by what they are for."""
+"""Lists of commands in `--help`: those of the program by what they are for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperGroup
@@ -41,12 +42,14 @@ LONGEST = 200
 """More than any first sentence has: they are wrapped, never cut."""
 
 
-class Sections(TyperGroup):
-    """A program that lists its commands by section."""
+class Listed(TyperGroup):
+    """Commands below a command, each with the first sentence of its help."""
+
+    sections: Mapping[str, Sequence[str]] | None = None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands of each section with the first sentence of their help."""
-        for title, names in SECTIONS.items():
+        """Write the commands of each section; without sections, all of them."""
+        for title, names in (self.sections or {"Commands": self.list_commands(ctx)}).items():
             rows = [
                 (name, command.get_short_help_str(LONGEST))
                 for name in names
@@ -55,3 +58,9 @@ class Sections(TyperGroup):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+class Sections(Listed):
+    """The program itself."""
+
+    sections = SECTIONS
