@@ -11,8 +11,10 @@ from test_css import answers_of, items_of, outcome
 from test_css import task_of as task_of_question
 from test_slices import SOME
 
+from prelabel.guideline import Guideline
 from prelabel.pool_accuracy import Counted, by_label_given, by_true_label, count
-from prelabel.shift import names_in, shift_notes, shift_of, shifts
+from prelabel.shift import names_in, promise_notes, shift_notes, shift_of, shifts
+from prelabel.tasks import make_task
 
 
 def counted(gold, pool, right=None):
@@ -266,3 +268,22 @@ def test_real_pools(shared_data, drawn_by):
 
 def _holds(estimate, truth, noise):
     return estimate.low - noise <= truth <= estimate.high + noise
+
+
+def test_gold_drawn_at_random_is_seldom_said_to_differ_and_gold_picked_by_label_is():
+    task = make_task(
+        Guideline(
+            name="g", task="classification", labels=[{"name": x, "definition": x} for x in "abc"]
+        )
+    )
+    labels = {f"i{at}": "aaabbc"[at % 6] for at in range(240)}
+    rng = np.random.default_rng(2)
+    draws = [rng.choice(list(labels), 60, replace=False).tolist() for _ in range(80)]
+    said = [promise_notes(labels, gold, task) for gold in draws]
+    assert sum(map(bool, said)) <= 10  # 4 of 80 are to be expected, and three standard errors
+    picked = [item for item, label in labels.items() if label == "c"][:30]
+    picked += [item for item, label in labels.items() if label == "a"][:30]
+    [note] = promise_notes(labels, picked, task)
+    assert note.startswith("gold has 44 points more 'c' than the other items, by votes; of 100 ")
+    assert promise_notes(labels, [], task) == ()
+    assert promise_notes(labels, list(labels), task) == ()
