@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from facts import Facts
-from projects import make_project, openai_like, warm_up
+from projects import make_project, openai_like
 from typer.testing import CliRunner
 from wire import serving
 
@@ -236,18 +236,17 @@ def test_label_asks_the_strong_one_about_the_least_sure_only(tmp_path):
             openai_like(other, "tiny", prompt="brief"),
             openai_like(strong, "large"),
         ]
-        warm_up(tmp_path / "warm")
-        project = make_project(tmp_path / "p", texts, annotators)
+        project = make_project(tmp_path, texts, annotators, timeout=60.0)
         other.script = cheap.script
         where = ["-p", str(project.folder)]
         last = ["label", *where, "-a", "large", "--escalate", "0.3", "--after", "small"]
         assert "'small' has no annotations" in str(run(app, last).exception)
         assert run(app, ["label", *where, "-a", "small", "-a", "tiny"]).exit_code == 0
         last += ["--after", "tiny"]
-        done = json.loads(run(app, [*last, "--json"]).output)
+        done = json.loads(run(app, [*last, "--json"]).stdout)
         assert (done["total"], done["outcomes"]["labeled"]) == (6, 6)
         assert sum(strong.calls.values()) == 6
-        again = json.loads(run(app, [*last, "--json"]).output)
+        again = json.loads(run(app, [*last, "--json"]).stdout)
         assert (again["skipped"], sum(strong.calls.values())) == (6, 6)
     text = (project.folder / "prelabel.yaml").read_text()
     settings = json.loads(text) | {
