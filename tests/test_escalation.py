@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from facts import Facts
-from projects import make_project, openai_like, warm_up
+from projects import make_project, openai_like
 from typer.testing import CliRunner
 from wire import serving
 
@@ -236,8 +236,7 @@ def test_label_asks_the_strong_one_about_the_least_sure_only(tmp_path):
             openai_like(other, "tiny", prompt="brief"),
             openai_like(strong, "large"),
         ]
-        warm_up(tmp_path / "warm")
-        project = make_project(tmp_path / "p", texts, annotators)
+        project = make_project(tmp_path, texts, annotators, timeout=60.0)
         other.script = cheap.script
         where = ["-p", str(project.folder)]
         last = ["label", *where, "-a", "large", "--escalate", "0.3", "--after", "small"]
