@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import LABELS, Simulated, seeded, suggestion, truth_of, with_gold
 from review_site import Browser, Page, record, serving
 
-from prelabel.errors import InputError
 from prelabel.guideline import Guideline
 from prelabel.project import Project, load_project
 from prelabel.records import Item
@@ -24,7 +20,6 @@ from prelabel.review.entries import Candidate, Entry
 from prelabel.review.hidden import planted, wrong_label
 from prelabel.review.lots import lot
 from prelabel.review.results import results, rows
-from prelabel.review.schema import VERSION, Database, sqlite_url
 from prelabel.tasks import make_task
 
 ALWAYS = {"class", "id", "type", "name", "rel", "lang", "method", "action", "href"}
@@ -234,41 +229,6 @@ def test_lots_are_even() -> None:
         share = sum(tenth / 10 <= one < tenth / 10 + 0.1 for one in drawn) / len(drawn)
         assert abs(share - 0.1) < 4 * (0.09 / len(drawn)) ** 0.5
     assert lot("seed", "ada", 1) == drawn[1] != lot("seed", "ad", "a1")
-
-
-def downgrade(path: Path, version: str) -> None:
-    """Make the tables what they were in version 1."""
-    with closing(sqlite3.connect(path)) as old:
-        for table in ("lifts", "checks", "flags"):
-            old.execute(f"DROP TABLE {table}")
-        for table in ("adjudications", "leases"):
-            for column in ("trial", "suggestion"):
-                old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        old.execute("UPDATE review_about SET value = ? WHERE key = 'version'", (version,))
-        old.commit()
-
-
-def test_an_older_review_is_brought_up_to_date_and_a_newer_refused(tmp_path: Path) -> None:
-    project = with_gold(tmp_path / "project", 12, 6)
-    truth = truth_of(project)
-    path = project.state / "review.sqlite"
-    with serving(project) as site:
-        Simulated(truth, 1.0, 0.0, 0).work(site.join("ada"), 4)
-    before = list(rows(project))
-    downgrade(path, "1")
-    lost = {"suggestion": None}
-    assert list(rows(project)) == [row | lost for row in before]
-    with serving(project) as site:
-        Simulated(truth, 1.0, 0.0, 0).work(site.join("ada"), 4)
-    assert len(list(rows(project))) == 8
-    with closing(sqlite3.connect(path)) as now:
-        assert now.execute("SELECT value FROM review_about WHERE key = 'version'").fetchone() == (
-            VERSION,
-        )
-        now.execute("UPDATE review_about SET value = '99' WHERE key = 'version'")
-        now.commit()
-    with pytest.raises(InputError, match="review version 99 is newer; upgrade prelabel"):
-        Database(sqlite_url(path))
 
 
 def test_a_project_without_hidden_gold_says_what_is_not_defined(tmp_path: Path) -> None:
