@@ -54,13 +54,13 @@ def words(browser: Browser, item: str) -> str:
 
 def test_pages_of_hidden_gold_are_like_all_others(tmp_path: Path) -> None:
     rates = {"gold_rate": 0.5, "wrong_rate": 0.25, "blind_rate": 0.3}
-    project = seeded(with_gold(tmp_path / "project", 150, 75, **rates))
+    project = seeded(with_gold(tmp_path / "project", 100, 60, **rates))
     sees: dict[str, set[Any]] = {}
     with serving(project) as site:
         ada = site.join("ada")
         ada.decide(label="glad")  # so that each page has a last step
         ada.get().decide(label="glad")
-        for n in range(80):
+        for n in range(50):
             item, path, before = ada.item, ada.path, len(ada.page.headers)
             html = ada.html
             view = [json.dumps(shape(ada)), words(ada, item), sorted(ada.page.headers), before]
