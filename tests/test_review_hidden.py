@@ -7,20 +7,26 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import LABELS, Simulated, seeded, suggestion, truth_of, with_gold
-from review_site import Browser, Page, record, serving
+from review_site import Browser, Page, evalset, record, serving
 
+from prelabel.api import route
 from prelabel.guideline import Guideline
 from prelabel.project import Project, load_project
 from prelabel.records import Item
+from prelabel.resources import data_folder
 from prelabel.review import fairness
-from prelabel.review.entries import Candidate, Entry
-from prelabel.review.hidden import planted, wrong_label
+from prelabel.review.entries import Candidate, Entry, entries
+from prelabel.review.forms import make_form
+from prelabel.review.hidden import PLANTABLE, checks, planted, wrong_label
 from prelabel.review.lots import lot
 from prelabel.review.results import results, rows
 from prelabel.tasks import make_task
+
+EVALSETS = sorted(path.parent.name for path in data_folder("evalsets").glob("*/items.jsonl"))
 
 ALWAYS = {"class", "id", "type", "name", "rel", "lang", "method", "action", "href"}
 
@@ -207,6 +213,27 @@ def test_a_planted_label_exchanges_who_said_what_and_nothing_else(
         assert len(one.rationales) <= len(one.by)
     others = [one for one in entry.candidates if one.label not in (gold, wrong)]
     assert [one for one in shown.candidates if one.label not in (gold, wrong)] == others
+
+
+@pytest.mark.parametrize("name", EVALSETS)
+def test_what_is_planted_in_each_task_is_a_wrong_label(name: str, tmp_path: Path) -> None:
+    project = evalset(tmp_path / "project", name)
+    task, routes = project.task, route(project)
+    listed = {entry.item.id: entry for entry in entries(project, routes)}
+    hidden = [
+        one for one in checks(project, routes.evidence, listed.values(), hide=True) if one.hidden
+    ]
+    assert len(hidden) > 20
+    wrong = [one for one in hidden if one.wrong is not None]
+    assert (len(wrong) > 10) == (task.name in PLANTABLE)
+    for one in wrong:
+        entry = listed[one.item_id]
+        assert not task.right(one.gold, one.wrong)
+        assert task.match(one.wrong, entry.item) == one.wrong
+        shown = planted(entry, one.wrong)
+        assert shown.suggestion == one.wrong
+        assert any(candidate.label == one.wrong for candidate in shown.candidates)
+        assert make_form(task).fill(shown.suggestion)
 
 
 def test_what_speaks_against_a_planted_label_prevents_it() -> None:
