@@ -33,29 +33,26 @@ def fairness(found: Fairness, *, json: bool) -> None:
         return
     every = {**found.reviewers, "all": found.overall}
     table(
-        ["reviewer", "decided", "accuracy on hidden gold", "floor", "labels an hour", "agreement"],
+        ["reviewer", "decided", "accuracy on hidden gold", f"floor {found.floor:g}"],
         [
-            (
-                name,
-                one.decided,
-                share(one.accuracy),
-                _stands(found, name),
-                number(one.an_hour, ".0f"),
-                number(one.agreement, ".2f"),
-            )
+            (name, one.decided, share(one.accuracy), _stands(found, name))
             for name, one in every.items()
         ],
-        title=f"people: value [95% interval], n; the floor is {found.floor:g}",
+        title="people: value [95% interval] (n)",
     )
     table(
-        ["reviewer", "wrong suggestions accepted", "the same chosen blind", "automation bias"],
+        ["reviewer", "wrong accepted", "chosen blind", "automation bias"],
         [
             (name, share(one.accepted), share(one.chosen), share(one.bias))
             for name, one in every.items()
         ],
     )
     table(
-        ["reviewer", "seconds blind", "seconds suggested", "time saved"],
+        ["reviewer", "labels an hour", "agreement with others"],
+        [(name, number(one.an_hour, ".0f"), share(one.agreement)) for name, one in every.items()],
+    )
+    table(
+        ["reviewer", "seconds blind", "suggested", "time saved"],
         [
             (name, number(one.blind, ".1f"), number(one.suggested, ".1f"), share(one.saved))
             for name, one in every.items()
@@ -67,7 +64,7 @@ def fairness(found: Fairness, *, json: bool) -> None:
 
 def share(one: Estimate) -> str:
     """Return a share with its interval and n."""
-    return number(one, ".3f")
+    return number(one, ".2f")
 
 
 def number(one: Estimate, digits: str) -> str:
@@ -77,7 +74,7 @@ def number(one: Estimate, digits: str) -> str:
     text = format(one.value, digits)
     if one.low is not None and one.high is not None:
         text += f" [{one.low:{digits}}, {one.high:{digits}}]"
-    return f"{text}, {one.n}"
+    return f"{text} ({one.n})"
 
 
 def _stands(found: Fairness, name: str) -> str:
@@ -102,7 +99,7 @@ def _disputed(found: Fairness) -> None:
         )
         for one in found.disputed[:MOST_DISPUTED]
     ]
-    title = f"hidden gold that people differ from: {len(found.disputed)} items; is it right?"
+    title = f"{len(found.disputed)} hidden gold items that people differ from: is gold right?"
     table(["item", "gold", "people say", "asked"], rows, title=title)
 
 

@@ -102,7 +102,7 @@ class Site:
 
     def client(self) -> httpx.Client:
         """Return a client that nobody is logged in with; redirections are followed."""
-        found = httpx.Client(base_url=self.url, follow_redirects=True)
+        found = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
         self.clients.append(found)
         return found
 

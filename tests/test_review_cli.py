@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from measured import Simulated, seeded, truth_of, with_gold
 from review_site import disputed, serving
 from typer.testing import CliRunner
 
@@ -62,6 +63,26 @@ def test_invite_review_and_results(project: Project, tmp_path: Path) -> None:
     )
 
 
+def test_fairness_and_lift(tmp_path: Path) -> None:
+    project = seeded(with_gold(tmp_path / "project", 60, 30, gold_rate=0.5))
+    truth = truth_of(project)
+    with serving(project) as site:
+        Simulated(truth, 0.0, 0.0, 0).work(site.join("ada"), 40)
+    folder = project.folder
+    told = json.loads(run("fairness", "-p", folder, "--json").stdout)
+    assert told["flagged"] == ["ada"]
+    assert told["reviewers"]["ada"]["accuracy"]["value"] == 0
+    shown = run("fairness", "-p", folder).stdout
+    assert "below, flagged" in shown
+    assert "automation bias is not defined, because no planted suggestion was shown" in " ".join(
+        shown.split()
+    )
+    assert json.loads(run("results", "-p", folder, "--json").stdout)["flagged"]["ada"] > 0
+    assert isinstance(run("lift", "ada", "-p", folder, "--reason", " ").exception, InputError)
+    assert run("lift", "ada", "-p", folder, "--reason", "gold was wrong").exit_code == 0
+    assert json.loads(run("results", "-p", folder, "--json").stdout)["flagged"] == {}
+
+
 def test_options_before_a_command_are_not_lost_silently(project: Project) -> None:
     found = run("-p", project.folder, "results")
     assert isinstance(found.exception, InputError)
@@ -84,5 +105,5 @@ def test_the_server_does_not_start_where_it_cannot(project: Project, monkeypatch
 
 
 def test_help_has_examples() -> None:
-    for command in ((), ("invite",), ("queue",), ("results",)):
+    for command in ((), ("invite",), ("queue",), ("results",), ("fairness",), ("lift",)):
         assert "Example: prelabel review" in run(*command, "--help").output

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import LABELS, Simulated, seeded, suggestion, truth_of, with_gold
-from review_site import Browser, Page, record, serving
+from review_site import Browser, Page, evalset, record, serving
 
-from prelabel.errors import InputError
+from prelabel.api import route
 from prelabel.guideline import Guideline
 from prelabel.project import Project, load_project
 from prelabel.records import Item
+from prelabel.resources import data_folder
 from prelabel.review import fairness
-from prelabel.review.entries import Candidate, Entry
-from prelabel.review.hidden import planted, wrong_label
+from prelabel.review.entries import Candidate, Entry, entries
+from prelabel.review.forms import make_form
+from prelabel.review.hidden import PLANTABLE, checks, planted, wrong_label
 from prelabel.review.lots import lot
 from prelabel.review.results import results, rows
-from prelabel.review.schema import VERSION, Database, sqlite_url
 from prelabel.tasks import make_task
+
+EVALSETS = sorted(path.parent.name for path in data_folder("evalsets").glob("*/items.jsonl"))
 
 ALWAYS = {"class", "id", "type", "name", "rel", "lang", "method", "action", "href"}
 
@@ -59,13 +60,13 @@ def words(browser: Browser, item: str) -> str:
 
 def test_pages_of_hidden_gold_are_like_all_others(tmp_path: Path) -> None:
     rates = {"gold_rate": 0.5, "wrong_rate": 0.25, "blind_rate": 0.3}
-    project = seeded(with_gold(tmp_path / "project", 150, 75, **rates))
+    project = seeded(with_gold(tmp_path / "project", 100, 60, **rates))
     sees: dict[str, set[Any]] = {}
     with serving(project) as site:
         ada = site.join("ada")
         ada.decide(label="glad")  # so that each page has a last step
         ada.get().decide(label="glad")
-        for n in range(80):
+        for n in range(50):
             item, path, before = ada.item, ada.path, len(ada.page.headers)
             html = ada.html
             view = [json.dumps(shape(ada)), words(ada, item), sorted(ada.page.headers), before]
@@ -214,6 +215,27 @@ def test_a_planted_label_exchanges_who_said_what_and_nothing_else(
     assert [one for one in shown.candidates if one.label not in (gold, wrong)] == others
 
 
+@pytest.mark.parametrize("name", EVALSETS)
+def test_what_is_planted_in_each_task_is_a_wrong_label(name: str, tmp_path: Path) -> None:
+    project = evalset(tmp_path / "project", name)
+    task, routes = project.task, route(project)
+    listed = {entry.item.id: entry for entry in entries(project, routes)}
+    hidden = [
+        one for one in checks(project, routes.evidence, listed.values(), hide=True) if one.hidden
+    ]
+    assert len(hidden) > 20
+    wrong = [one for one in hidden if one.wrong is not None]
+    assert (len(wrong) > 10) == (task.name in PLANTABLE)
+    for one in wrong:
+        entry = listed[one.item_id]
+        assert not task.right(one.gold, one.wrong)
+        assert task.match(one.wrong, entry.item) == one.wrong
+        shown = planted(entry, one.wrong)
+        assert shown.suggestion == one.wrong
+        assert any(candidate.label == one.wrong for candidate in shown.candidates)
+        assert make_form(task).fill(shown.suggestion)
+
+
 def test_what_speaks_against_a_planted_label_prevents_it() -> None:
     entry = entry_of(["glad", "glad", "angry"], reasons=False)
     assert wrong_label(entry, "glad", [], THREE) == "angry"
@@ -234,41 +256,6 @@ def test_lots_are_even() -> None:
         share = sum(tenth / 10 <= one < tenth / 10 + 0.1 for one in drawn) / len(drawn)
         assert abs(share - 0.1) < 4 * (0.09 / len(drawn)) ** 0.5
     assert lot("seed", "ada", 1) == drawn[1] != lot("seed", "ad", "a1")
-
-
-def downgrade(path: Path, version: str) -> None:
-    """Make the tables what they were in version 1."""
-    with closing(sqlite3.connect(path)) as old:
-        for table in ("lifts", "checks", "flags"):
-            old.execute(f"DROP TABLE {table}")
-        for table in ("adjudications", "leases"):
-            for column in ("trial", "suggestion"):
-                old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        old.execute("UPDATE review_about SET value = ? WHERE key = 'version'", (version,))
-        old.commit()
-
-
-def test_an_older_review_is_brought_up_to_date_and_a_newer_refused(tmp_path: Path) -> None:
-    project = with_gold(tmp_path / "project", 12, 6)
-    truth = truth_of(project)
-    path = project.state / "review.sqlite"
-    with serving(project) as site:
-        Simulated(truth, 1.0, 0.0, 0).work(site.join("ada"), 4)
-    before = list(rows(project))
-    downgrade(path, "1")
-    lost = {"suggestion": None}
-    assert list(rows(project)) == [row | lost for row in before]
-    with serving(project) as site:
-        Simulated(truth, 1.0, 0.0, 0).work(site.join("ada"), 4)
-    assert len(list(rows(project))) == 8
-    with closing(sqlite3.connect(path)) as now:
-        assert now.execute("SELECT value FROM review_about WHERE key = 'version'").fetchone() == (
-            VERSION,
-        )
-        now.execute("UPDATE review_about SET value = '99' WHERE key = 'version'")
-        now.commit()
-    with pytest.raises(InputError, match="review version 99 is newer; upgrade prelabel"):
-        Database(sqlite_url(path))
 
 
 def test_a_project_without_hidden_gold_says_what_is_not_defined(tmp_path: Path) -> None:

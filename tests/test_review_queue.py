@@ -20,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 from projects import make_project
 
+from prelabel.errors import InputError
 from prelabel.project import Project
 from prelabel.review import deciding, queue, store
 from prelabel.review.building import build
@@ -27,7 +28,18 @@ from prelabel.review.deciding import Said, StaleError
 from prelabel.review.entries import Candidate, Entry
 from prelabel.review.queue import Slot, Terms
 from prelabel.review.results import decisions, results, rows
-from prelabel.review.schema import ADJUDICATIONS, LEASES, QUEUE, Database, sqlite_url
+from prelabel.review.schema import (
+    ABOUT,
+    ADJUDICATIONS,
+    CHECKS,
+    FLAGS,
+    LEASES,
+    LIFTS,
+    QUEUE,
+    VERSION,
+    Database,
+    sqlite_url,
+)
 from prelabel.review.store import Reviewer
 
 
@@ -389,3 +401,29 @@ def test_nothing_is_made_by_asking(project: Project) -> None:
     assert results(project).settled == 0
     assert list(rows(project)) == []
     assert not (project.state / "review.sqlite").exists()
+
+
+def test_an_older_review_is_brought_up_to_date_and_a_newer_refused(
+    url: str, project: Project
+) -> None:
+    opened = Database(url)
+    Work(opened, project).decide(ADA, "toxic")
+    with opened.writing() as connection:  # what version 1 did not have
+        for table in (LIFTS, CHECKS, FLAGS):
+            connection.execute(sa.schema.DropTable(table))
+        for name in ("adjudications", "leases"):
+            for column in ("trial", "suggestion"):
+                connection.execute(sa.text(f"ALTER TABLE {name} DROP COLUMN {column}"))
+        connection.execute(sa.update(ABOUT).where(ABOUT.c.key == "version").values(value="1"))
+    opened.close()
+    opened = Database(url)
+    work = Work(opened, project)
+    assert work.labels() == {"i0": "toxic"}
+    work.decide(BO, "not_toxic", request="f" * 32)
+    assert work.labels() == {"i0": "toxic", "i1": "not_toxic"}
+    with opened.writing() as connection:
+        assert store.about(connection, "version") == VERSION
+        connection.execute(sa.update(ABOUT).where(ABOUT.c.key == "version").values(value="99"))
+    opened.close()
+    with pytest.raises(InputError, match="review version 99 is newer; upgrade prelabel"):
+        Database(url)

@@ -137,7 +137,8 @@ def wrong_label(entry: Entry, gold: Label, mistaken: Sequence[Label], task: Task
     if not task.right(gold, entry.suggestion):
         return entry.suggestion
     other = [one.label for one in entry.candidates if not task.right(gold, one.label)]
-    values = [value for value in task.values() or () if not task.right(gold, value)]
+    single = task.name != "multi-label"  # there, a value is of one label, yes or no
+    values = [one for one in (task.values() or () if single else ()) if not task.right(gold, one)]
     values.sort(key=lambda value: lot("wrong", entry.item.id, str(value)))
     for label in (*other, *mistaken, *values):
         if _is_label(label, task, entry.item) and _unnoticed(entry, label):

@@ -246,7 +246,10 @@ def _annotation(item: str, name: str, label: Label) -> Annotation:
 
 
 def _disputed(stored: Stored, words: Iterable[Decision]) -> tuple[Disputed, ...]:
-    """Return the hidden gold that people differ from, those first that most agree on."""
+    """Return the hidden gold that people differ from, those first that most agree on.
+
+    Who accepted a planted suggestion says nothing of gold.
+    """
     by_item: dict[str, list[Decision]] = {}
     for one in words:
         if one.trial in HIDDEN and (one.item_id, one.item_hash) in stored.gold:
@@ -255,7 +258,10 @@ def _disputed(stored: Stored, words: Iterable[Decision]) -> tuple[Disputed, ...]
     for item, own in by_item.items():
         groups: list[tuple[Label, list[str]]] = []
         for one in own:
-            if is_right(one, stored.gold, stored.task):
+            misled = (
+                one.trial == "planted" and one.arm == "suggested" and _accepts(one, stored.task)
+            )
+            if misled or is_right(one, stored.gold, stored.task):
                 continue
             same = next((g for g in groups if agree(g[0], one.label, stored.task)), None)
             if same:
@@ -267,4 +273,4 @@ def _disputed(stored: Stored, words: Iterable[Decision]) -> tuple[Disputed, ...]
             said = tuple((label, tuple(names)) for label, names in groups)
             gold = stored.gold[item, own[0].item_hash]
             found.append(Disputed(item, gold, said, len(own)))
-    return tuple(sorted(found, key=lambda one: (-len(one.said[0][1]) / one.asked, one.item_id)))
+    return tuple(sorted(found, key=lambda one: (-len(one.said[0][1]), one.asked, one.item_id)))
