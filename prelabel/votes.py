@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -313,6 +314,20 @@ def missing_gold(evidence: Evidence, gold: Iterable[Gold]) -> tuple[str, ...]:
     return (
         f"{len(missing)} gold {are} of items that are not in the project, the first {missing[0]!r}",
     )
+
+
+def mixed_people(project: Project, evidence: Evidence, what: str) -> tuple[str, ...]:
+    """Say in one note that ``what`` is of people and others together, where it is."""
+    from prelabel.ledger import Ledger
+
+    with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
+        people = {row["id"] for row in ledger.annotators() if row["kind"] == "person"}
+    there = sum(identifier in people for identifier in evidence.names)
+    if not 0 < there < len(evidence.names):
+        return ()
+    are = "is a person" if there == 1 else "are people"
+    said = f"{there} of {len(evidence.names)} annotators {are}: {what} is of them and the others"
+    return (f"{said} together; name some with --annotator to have theirs",)
 
 
 def _names(evidence: Evidence) -> list[str]:
