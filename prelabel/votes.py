@@ -60,11 +60,8 @@ class Evidence:
         """Return the evidence on some items."""
         return replace(self, items=self.annotations.only(items))
 
-    def ballot(self, item_id: str, *, believe: bool = True) -> Ballot:
-        """Return an item's votes, not aligned yet; a failure or an abstention is no vote.
-
-        ``believe`` false leaves the distributions unread.
-        """
+    def ballot(self, item_id: str) -> Ballot:
+        """Return an item's votes, not aligned yet; a failure or an abstention is no vote."""
         own, columns = self.annotations, self.columns
         labeled = [
             (row, columns.annotators[columns.annotator[row]])
@@ -72,7 +69,7 @@ class Evidence:
             if columns.label[row] >= 0
         ]
         votes = {name: self.task.votes(columns.labels[columns.label[row]]) for row, name in labeled}
-        beliefs = {name: own.distribution(row) for row, name in labeled} if believe else {}
+        beliefs = {name: own.distribution(row) for row, name in labeled}
         return Ballot(item_id, votes, {name: found for name, found in beliefs.items() if found})
 
     def aligned(self, item_id: str) -> Ballot:
