@@ -26,7 +26,7 @@ from prelabel.records import Annotation, Item, Routed, Usage, content_hash
 from prelabel.routing import RANDOM_AUDIT, route_all, sent_to_review
 from prelabel.run import label, label_async, opened
 from prelabel.tasks import OffListError
-from prelabel.votes import Evidence, gather
+from prelabel.votes import Evidence, gather, mixed_people
 
 if TYPE_CHECKING:
     from prelabel.against_gold import ScoreReport
@@ -75,7 +75,7 @@ def score(
     evidence = evidence_of(project, annotators)
     evidence = replace(evidence, notes=(*evidence.notes, *project.gold_notes()))
     found = score_all(evidence, gold, decide, seed, learn=learn)
-    return replace(found, notes=(*found.notes, *_mixed(project, evidence, "the consensus")))
+    return replace(found, notes=(*found.notes, *mixed_people(project, evidence, "the consensus")))
 
 
 def agreement(
@@ -95,19 +95,7 @@ def agreement(
     } or None
     lengths = span_lengths(evidence.task, items)
     found = agreement_of(evidence, clusters=clusters, lengths=lengths, seed=seed)
-    return replace(found, notes=(*found.notes, *_mixed(project, evidence, "the agreement")))
-
-
-def _mixed(project: Project, evidence: Evidence, what: str) -> tuple[str, ...]:
-    """Say that people and others are taken together, where they are."""
-    with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
-        people = {row["id"] for row in ledger.annotators() if row["kind"] == "person"}
-    there = sum(identifier in people for identifier in evidence.names)
-    if not 0 < there < len(evidence.names):
-        return ()
-    are = "is a person" if there == 1 else "are people"
-    said = f"{there} of {len(evidence.names)} annotators {are}: {what} is of them and the others"
-    return (f"{said} together; name some with --annotator to have theirs",)
+    return replace(found, notes=(*found.notes, *mixed_people(project, evidence, "the agreement")))
 
 
 def span_lengths(task: Task, items: Sequence[Item]) -> dict[str, int] | None:

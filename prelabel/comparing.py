@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     Verdict = Literal["better", "worse", "tie"]
 
 ALPHA = 0.05
-MOST_COMPARED = 50
-MOST_SLICES = 20
+MOST_COMPARED, MOST_SLICES = 50, 20
 FEW_DISCORDANT = 10  # with fewer items that just one of two gets right hardly anything shows
 
 FEW_ITEMS = 30  # of fewer the difference is hardly known

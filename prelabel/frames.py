@@ -218,11 +218,11 @@ def aggregate(
     of ratings, and with 50 gold items or more the best on gold. Gold itself is not put in; what is
     said of an item that was learned from cannot be scored by it: use `score`.
     """
-    from prelabel.config import DecideConfig
+    from prelabel.config import DecideConfig, changed
     from prelabel.fitting import fit_rule
 
     evidence, truth = _both(labels, gold, among)
-    config = DecideConfig.model_validate({"aggregate": method})
+    config = changed(DecideConfig(), {"aggregate": method} if method else {})
     rule = fit_rule(evidence, config, gold=truth)
     found = [rule.consensus(evidence.ballot(item), evidence.task) for item in evidence.items]
     return pd.DataFrame(
@@ -279,7 +279,7 @@ def _task(among: Among, labels: pd.DataFrame, gold: pd.DataFrame | None = None) 
     if isinstance(among, Guideline):
         return make_task(among)
     if isinstance(among, Mapping):
-        return make_task(Guideline.model_validate({"name": "labels", **among}))
+        return make_task(_guideline({"name": "labels", **among}))
     cells = [cell for cell in _with(labels, NEEDED, "labels")["label"] if not _empty(cell)]
     cells += [cell for cell in gold["label"] if not _empty(cell)] if gold is not None else []
     several = any(isinstance(cell, list | tuple | set | frozenset) for cell in cells)
@@ -289,7 +289,18 @@ def _task(among: Among, labels: pd.DataFrame, gold: pd.DataFrame | None = None) 
         "task": "multi-label" if several else "classification",
         "labels": [{"name": str(name), "definition": str(name)} for name in _ordered(names, among)],
     }
-    return make_task(Guideline.model_validate(document))
+    return make_task(_guideline(document))
+
+
+def _guideline(document: Mapping[str, Any]) -> Guideline:
+    from pydantic import ValidationError
+
+    try:
+        return Guideline.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise InputError(f"among: {where}: {first['msg']}; write it as in a guideline") from None
 
 
 def _ordered(names: Any, among: Among) -> list[str]:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from prelabel.auditing import GoldAudit
     from prelabel.choosing import Choice
     from prelabel.error_correlation import ErrorCorrelation
-    from prelabel.gold_errors import GoldError
+    from prelabel.gold_errors import Close, GoldError
     from prelabel.human_ceiling import Beside, Ceiling
+
+MOST_CLOSE = 20
 
 
 def alt_tests(found: Sequence[AltTest], *, json: bool) -> None:
@@ -145,13 +147,24 @@ def gold_error(found: GoldError, *, json: bool) -> None:
         (one.item, named(one.gold), named(one.adjudicated), one.part) for one in found.changed
     ]
     table(["to decide", "gold", "adjudicated", "was"], changed)
+    if found.close:
+        cannot_tell(found.close)
     undefined = [] if found.error.value is not None else [f"not defined: {found.error.why}"]
-    apart = [
-        f"gold cannot tell {one.a} and {one.b} apart: they differ by {abs(one.difference):.3f} on "
-        f"{one.n} items, and its errors can move that by {one.moves:.3f}"
-        for one in found.close
+    notes([*undefined, *found.notes])
+
+
+def cannot_tell(close: Sequence[Close]) -> None:
+    """Print the pairs of annotators that gold cannot tell apart, the nearest first."""
+    rows = [
+        (f"{one.a} - {one.b}", one.n, f"{abs(one.difference):.3f}", f"{one.moves:.3f}")
+        for one in sorted(close, key=lambda one: abs(one.difference))
     ]
-    notes([*undefined, *found.notes, *apart])
+    left = f", the first {MOST_CLOSE} of {len(rows)}" if len(rows) > MOST_CLOSE else ""
+    table(
+        ["gold cannot tell apart", "n", "accuracies differ by", "gold's errors can move that by"],
+        rows[:MOST_CLOSE],
+        title=f"pairs whose difference gold's errors could turn{left}",
+    )
 
 
 def choice(found: Choice, *, json: bool) -> None:

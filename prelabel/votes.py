@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,8 @@ class Evidence:
         """Return the evidence on some items."""
         return replace(self, items=self.annotations.only(items))
 
-    def ballot(self, item_id: str, *, believe: bool = True) -> Ballot:
-        """Return an item's votes, not aligned yet; a failure or an abstention is no vote.
-
-        ``believe`` false leaves the distributions unread.
-        """
+    def ballot(self, item_id: str) -> Ballot:
+        """Return an item's votes, not aligned yet; a failure or an abstention is no vote."""
         own, columns = self.annotations, self.columns
         labeled = [
             (row, columns.annotators[columns.annotator[row]])
@@ -71,7 +69,7 @@ class Evidence:
             if columns.label[row] >= 0
         ]
         votes = {name: self.task.votes(columns.labels[columns.label[row]]) for row, name in labeled}
-        beliefs = {name: own.distribution(row) for row, name in labeled} if believe else {}
+        beliefs = {name: own.distribution(row) for row, name in labeled}
         return Ballot(item_id, votes, {name: found for name, found in beliefs.items() if found})
 
     def aligned(self, item_id: str) -> Ballot:
@@ -329,6 +327,20 @@ def missing_gold(evidence: Evidence, gold: Iterable[Gold]) -> tuple[str, ...]:
     return (
         f"{len(missing)} gold {are} of items that are not in the project, the first {missing[0]!r}",
     )
+
+
+def mixed_people(project: Project, evidence: Evidence, what: str) -> tuple[str, ...]:
+    """Say in one note that ``what`` is of people and others together, where it is."""
+    from prelabel.ledger import Ledger
+
+    with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
+        people = {row["id"] for row in ledger.annotators() if row["kind"] == "person"}
+    there = sum(identifier in people for identifier in evidence.names)
+    if not 0 < there < len(evidence.names):
+        return ()
+    are = "is a person" if there == 1 else "are people"
+    said = f"{there} of {len(evidence.names)} annotators {are}: {what} is of them and the others"
+    return (f"{said} together; name some with --annotator to have theirs",)
 
 
 def _names(evidence: Evidence) -> list[str]:

@@ -248,3 +248,11 @@ def test_the_example_of_the_page_runs():
     exec(block[1], space)
     assert space["found"].annotators[0].accuracy.n == 4
     assert set(space["consensus"].columns) >= {"item", "label", "tied"}
+
+
+def test_what_is_no_guideline_or_no_method_is_said_in_one_line():
+    labels, _ = crowd(list("ab"))
+    with pytest.raises(InputError, match=r"among: scale\.min: "):
+        frames.agreement(labels, {"task": "rating", "scale": {"min": "low", "max": 5}})
+    with pytest.raises(InputError, match="aggregate"):
+        frames.aggregate(labels, method="guess")

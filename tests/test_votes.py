@@ -3,10 +3,11 @@
 import pytest
 from facts import Facts
 
+from prelabel import api
 from prelabel.annotate import annotator_id, compiler_of
 from prelabel.errors import InputError
 from prelabel.records import Gold, Usage
-from prelabel.votes import gold_table, missing_gold, outcome_table, vote_table
+from prelabel.votes import gold_table, missing_gold, mixed_people, outcome_table, vote_table
 
 
 @pytest.fixture
@@ -159,3 +160,14 @@ def test_gold_of_items_that_are_not_there_is_said_once(facts):
         "1 gold label is of items that are not in the project, the first 'no1'",
     )
     assert missing_gold(evidence, gold[:1]) == ()
+
+
+def test_people_among_others_are_said(tmp_path):
+    facts = Facts(tmp_path)
+    facts.say_all("i0", "a", "b")
+    facts.ledger.add_annotator("ann@person", "ann", "person", {})
+    facts.say("i0", "ann@person", "a")
+    (note,) = mixed_people(facts.project, facts.evidence(), "the agreement")
+    assert note.startswith("1 of 3 annotators is a person: the agreement is of them and the others")
+    assert mixed_people(facts.project, facts.evidence("x", "y"), "the agreement") == ()
+    assert note in api.agreement(facts.project).notes
