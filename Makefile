@@ -54,6 +54,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/confidence.py
 	$(BIN)/python benchmarks/promises.py
+	$(BIN)/python benchmarks/trust.py --draws 20
 	$(BIN)/python benchmarks/audits.py
 	$(BIN)/python benchmarks/review_queue.py
 
