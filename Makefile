@@ -55,8 +55,11 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/confidence.py
 	$(BIN)/python benchmarks/promises.py
 	$(BIN)/python benchmarks/trust.py --draws 20
+	$(BIN)/python benchmarks/forecast.py
+	$(BIN)/python benchmarks/cascade.py
 	$(BIN)/python benchmarks/audits.py
 	$(BIN)/python benchmarks/review_queue.py
+	$(BIN)/python benchmarks/review_value.py
 
 golden: $(VENV)/.dev
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest
