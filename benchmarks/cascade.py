@@ -107,7 +107,7 @@ def times(row: dict[str, object], alone: dict[str, object], seed: int) -> list[f
     price = float(str(row["cost"])) / float(str(alone["cost"]))
     spread = price * other[drawn].mean(axis=1) / np.maximum(mine[drawn].mean(axis=1), 1e-9)
     ends = np.quantile(spread, [0.025, 0.975])
-    return [price * float(other.mean() / mine.mean()), *map(float, ends)]
+    return [price * float(other.mean() / max(mine.mean(), 1e-9)), *map(float, ends)]
 
 
 def simulated(args: argparse.Namespace) -> list[dict[str, object]]:

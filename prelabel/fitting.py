@@ -101,12 +101,13 @@ def fit_rule(
     gold: Sequence[Gold] = (),
     items: Iterable[Item] = (),
 ) -> DecisionRule:
-    """Fit a rule as `fit_all` does; without escalation where the strong annotator is not there.
+    """Fit a rule as `fit_all` does; without escalation where the annotators for it are not there.
 
     So what some annotators alone are worth can be looked at in a project that has a cascade.
     """
     names = [evidence.names[name] for name in evidence.names if only is None or name in only]
-    if config.escalate and (config.escalate.to not in names or len(names) < 2):
+    few = len(names) <= config.min_votes
+    if config.escalate and (few or config.escalate.to not in names):
         config = config.model_copy(update={"escalate": None})
     return fit_all(evidence, config, only, gold=gold, items=items).rule
 

@@ -181,6 +181,7 @@ def test_the_consensus_is_scored_as_the_cascade_gives_it(facts):
     assert api.score(facts.project).consensus.accuracy.value == 1
     cheap = api.score(facts.project, ["x", "y"])  # the strong one is not there: no cascade
     assert cheap.consensus.accuracy.value == 0.5
+    assert api.score(facts.project, ["z"]).consensus is None
 
 
 @pytest.mark.parametrize(
