@@ -318,7 +318,8 @@ def test_a_blind_page_has_nothing_in_its_html(page: Any, tmp_path: Path) -> None
         leave(page, "1")
 
 
-def test_a_server_killed_between_decisions_loses_none(page: Any, tmp_path: Path) -> None:
+def test_a_server_killed_between_decisions_loses_none(chromium: Any, tmp_path: Path) -> None:
+    page = chromium.new_context().new_page()  # whose console may tell of the lost connection
     project = disputed(tmp_path / "project", ["one", "two", "three"])
     port = free_port()
     process, address = start(project, port)
@@ -336,6 +337,7 @@ def test_a_server_killed_between_decisions_loses_none(page: Any, tmp_path: Path)
     process, _ = start(project, port)
     page.goto(here)
     leave(page, "2")
+    page.context.close()
     stop(process)
     assert {item: one.label for item, one in decisions(project).items()} == {
         "i0": "toxic", "i1": "not_toxic",
