@@ -154,11 +154,11 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
 def real(args: argparse.Namespace) -> list[dict[str, object]]:
     """Return what random gold draws of the real labels come to, by share."""
     from prelabel.api import evidence_of
-    from prelabel.config import DecideConfig
     from prelabel.fitting import fit_all
     from prelabel.project import load_project
     from prelabel.records import Gold
     from prelabel.routing import route_all
+    from prelabel.settings import DecideConfig
 
     settings = {"promise": args.promise, "target": args.target, "min_votes": 1, "aggregate": None}
     shares = (0.0, 0.3, 0.5, None)

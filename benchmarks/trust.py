@@ -36,13 +36,13 @@ from recorded import DATA, FOLDER, RATED, Recorded
 from threadpoolctl import threadpool_limits
 
 from prelabel import neighbours
-from prelabel.config import DecideConfig
 from prelabel.fitting import fit_all
 from prelabel.promise import KINDS, Promise
 from prelabel.promises import grouped
 from prelabel.promising import ALL, judge, learn_confidence
 from prelabel.records import Item
 from prelabel.routing import route_all
+from prelabel.settings import DecideConfig
 from prelabel.votes import Evidence
 
 TARGETS, DELTA, CHECKED = (0.02, 0.05, 0.1, 0.15), 0.1, 0.1

@@ -17,7 +17,7 @@ made by `make docs`.
 """
 
 AREAS: dict[str, str] = {
-    "First": "records errors estimate project config review_settings api",
+    "First": "records errors estimate project settings config api",
     "The guideline": "guideline guideline_parts guideline_fields guideline_tree guideline_yaml "
     "guideline_check guideline_show first_guideline starting",
     "A guideline that learns": "journal guideline_log guideline_versions guideline_changes "
@@ -46,7 +46,7 @@ AREAS: dict[str, str] = {
     "Audits and whole datasets": "auditing_accepted audits audited_errors audit_log drift "
     "dataset_estimates dataset_quality",
     "Files in and out": "exchange exchange.tables exchange.cells exchange.parquet exchange.files "
-    "exchange.items exchange.recorded exchange.iob exchange.export exchange.labelstudio "
+    "exchange.items exchange.recorded importing exchange.iob exchange.export exchange.labelstudio "
     "exchange.labelstudio.controls exchange.labelstudio.regions exchange.labelstudio.write "
     "exchange.labelstudio.read reporting",
     "The review page": "review review.schema review.store review.settling review.entries "

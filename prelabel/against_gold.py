@@ -24,8 +24,8 @@ from prelabel.votes import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from prelabel.config import DecideConfig
     from prelabel.records import Consensus, Gold, Label
+    from prelabel.settings import DecideConfig
     from prelabel.tasks import Task
 
     Labels = Mapping[str, Mapping[str, Label]]

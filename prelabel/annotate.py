@@ -22,9 +22,9 @@ from prelabel.tasks.answers import CONFIDENCE, with_confidence
 if TYPE_CHECKING:
     from prelabel.budget import Budget
     from prelabel.cache import ResponseCache
-    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
     from prelabel.prompts import Compiler, Prompt
+    from prelabel.settings import AnnotatorConfig
     from prelabel.splitting import Part
 
 NOT_THE_ANSWER = {"api_key", "concurrency", "threads", "context", "price", "reasks", "name"}

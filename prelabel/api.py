@@ -6,7 +6,6 @@ Every function takes a ``Project``; all raise ``InputError`` with one line where
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -20,12 +19,12 @@ from prelabel.decide import DecisionRule, load_rule
 from prelabel.errors import InputError
 from prelabel.escalation import waiting_note
 from prelabel.fitting import Fitted, fit_all
+from prelabel.importing import import_annotations
 from prelabel.ledger import Ledger
 from prelabel.precedents import against_rulings
-from prelabel.records import Annotation, Item, Routed, Usage, content_hash
+from prelabel.records import Item, Routed
 from prelabel.routing import RANDOM_AUDIT, route_all, sent_to_review
-from prelabel.run import label, label_async, opened
-from prelabel.tasks import OffListError
+from prelabel.run import label, label_async
 from prelabel.votes import Evidence, gather, mixed_people
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ __all__ = [
     "route",
     "score",
 ]
-
-BATCH = 2000
 
 
 def evidence_of(project: Project, annotators: Sequence[str] = ()) -> Evidence:
@@ -137,9 +134,9 @@ def candidates(
     Labels are known by the guideline alone, and where there is gold of another split than the one
     scored, by these items, too. Raises ``InputError`` without gold.
     """
-    from prelabel.config import ShotsConfig
     from prelabel.preselection import Preselector, recall
     from prelabel.prompts import CHOSEN_BY_NAME
+    from prelabel.settings import ShotsConfig
 
     if project.task.name not in CHOSEN_BY_NAME:
         raise InputError(
@@ -327,98 +324,6 @@ def _export_label_studio(project: Project, to: Path, items: list[Item], routes: 
     with replacing(to.with_suffix(".xml")) as file:
         file.write(xml.encode())
     return count
-
-
-class Imported(dict[str, dict[str, int]]):
-    """Outcome counts by annotator; ``examples`` has for each kind of failure the first reason."""
-
-    examples: dict[str, str]
-
-    @property
-    def labeled(self) -> int:
-        """How many labels were recorded."""
-        return sum(count.get("labeled", 0) for count in self.values())
-
-
-def import_annotations(
-    project: Project,
-    path: Path,
-    *,
-    kind: Literal["import", "person"] = "import",
-    **columns: Any,
-) -> Imported:
-    """Record the annotations of other systems or of people, from a table.
-
-    ``columns`` are those of ``prelabel.exchange.recorded.read_recorded``. A label that the
-    guideline lacks is kept as a failure of kind off_list, never mapped to a near one; items that
-    the project lacks are counted and left out. An annotator imported again is replaced item by
-    item. Returns outcome counts by annotator.
-    """
-    from prelabel.exchange.recorded import read_recorded
-
-    hashes = {item.id: item for item in project.items()}
-    counts = Imported()
-    counts.examples = {}
-    ids: dict[str, str] = {}
-    taken = {config.name for config in project.config.annotators}
-    with opened(project) as (ledger, _cache):
-        batch: list[Annotation] = []
-        free_text = project.task.name == "text"
-        for recorded in list(read_recorded(path, free_text=free_text, **columns)):
-            if recorded.annotator in taken:
-                raise InputError(
-                    f"{path}:{recorded.line}: {recorded.annotator!r} is the name of an annotator "
-                    "in prelabel.yaml; rename one of them"
-                )
-            count = counts.setdefault(recorded.annotator, {})
-            if recorded.annotator not in ids:
-                identifier = f"{recorded.annotator}@{content_hash([kind, recorded.annotator])[:8]}"
-                ids[recorded.annotator] = identifier
-                settings = {"file": path.name, "kind": kind}
-                ledger.add_annotator(identifier, recorded.annotator, kind, settings)
-            item = hashes.get(recorded.item_id)
-            if item is None:
-                count["unknown item"] = count.get("unknown item", 0) + 1
-                continue
-            annotation = _imported(project, recorded, item, ids[recorded.annotator])
-            what = annotation.failure or annotation.outcome
-            count[what] = count.get(what, 0) + 1
-            if annotation.failure:
-                example = f"line {recorded.line}, item {item.id!r}: {annotation.detail}"
-                counts.examples.setdefault(annotation.failure, example)
-            batch.append(annotation)
-        for start in range(0, len(batch), BATCH):
-            part = batch[start : start + BATCH]
-            ledger.add(part, [hashes[a.item_id] for a in part])
-    if not batch:
-        raise InputError(
-            f"{path}: no annotation of an item of this project; is the id column right?"
-        )
-    return counts
-
-
-def _imported(project: Project, recorded: Any, item: Item, annotator: str) -> Annotation:
-    common: dict[str, Any] = {
-        "item_id": item.id,
-        "item_hash": item.hash,
-        "annotator": annotator,
-        "guideline_hash": project.guideline.hash,
-        "replayed": True,
-        "usage": Usage(cost=None),
-        "created": time.time(),
-    }
-    if recorded.kind == "abstained":
-        return Annotation(**common, outcome="abstained")
-    if recorded.kind == "unusable":
-        return Annotation(
-            **common, outcome="failed", failure="unparsable", detail="marked unusable"
-        )
-    try:
-        label_ = project.task.match(recorded.value, item)
-    except OffListError as error:
-        return Annotation(**common, outcome="failed", failure="off_list", detail=str(error))
-    own = {} if recorded.confidence is None else {"confidence": recorded.confidence}
-    return Annotation(**common, outcome="labeled", label=label_, extras=own)
 
 
 def to_json(value: Any) -> str:

@@ -21,11 +21,11 @@ from prelabel.promising import usable
 from prelabel.routing import route_all
 
 if TYPE_CHECKING:
-    from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
     from prelabel.project import Project
     from prelabel.promise import Kind, Promise
     from prelabel.records import Gold, Item
+    from prelabel.settings import DecideConfig
     from prelabel.votes import Evidence
 
 SHARES = (0.0, 0.3, 0.5, 0.7, 1.0)

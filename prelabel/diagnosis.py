@@ -18,8 +18,8 @@ from prelabel.models import CATALOGUE, model_path, stored_at
 from prelabel.project import CONFIG_NAME, STATE_FOLDER, load_project
 
 if TYPE_CHECKING:
-    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
+    from prelabel.settings import AnnotatorConfig
 
 EXTRAS = {
     "local": ("xllamacpp", "embedded models"),

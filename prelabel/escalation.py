@@ -18,10 +18,10 @@ from prelabel.errors import InputError
 from prelabel.records import Consensus, content_hash
 
 if TYPE_CHECKING:
-    from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
     from prelabel.project import Project
     from prelabel.records import Annotation, Routed, Value
+    from prelabel.settings import DecideConfig
     from prelabel.tasks import Task
     from prelabel.votes import Ballot, Evidence
     from prelabel.voting import Params

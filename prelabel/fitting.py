@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from prelabel.aggregate import Source
     from prelabel.choosing import Choice
     from prelabel.confidence_report import ConfidenceReport
-    from prelabel.config import DecideConfig
     from prelabel.records import Gold, Item
+    from prelabel.settings import DecideConfig
     from prelabel.tasks import Task
     from prelabel.votes import Evidence
     from prelabel.voting import Params

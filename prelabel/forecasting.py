@@ -17,13 +17,13 @@ from prelabel.promise_plan import TARGETS, Forecast, predict
 from prelabel.promising import as_if_at_random, judge, learn_confidence
 
 if TYPE_CHECKING:
-    from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
     from prelabel.estimate import FloatArray
     from prelabel.project import Project
     from prelabel.promise import Kind
     from prelabel.promise_tests import BoolArray
     from prelabel.records import Gold, Item
+    from prelabel.settings import DecideConfig
     from prelabel.votes import Evidence
 
 GOOD_PILOT = 100

@@ -65,7 +65,7 @@ def score(
 ) -> ScoreReport:
     """Score each annotator and their consensus against gold; see `prelabel.score`."""
     from prelabel.against_gold import score_all
-    from prelabel.config import DecideConfig
+    from prelabel.settings import DecideConfig
 
     evidence, truth = _both(labels, gold, among)
     return score_all(evidence, truth, DecideConfig(), seed)
@@ -218,8 +218,9 @@ def aggregate(
     of ratings, and with 50 gold items or more the best on gold. Gold itself is not put in; what is
     said of an item that was learned from cannot be scored by it: use `score`.
     """
-    from prelabel.config import DecideConfig, changed
+    from prelabel.config import changed
     from prelabel.fitting import fit_rule
+    from prelabel.settings import DecideConfig
 
     evidence, truth = _both(labels, gold, among)
     config = changed(DecideConfig(), {"aggregate": method} if method else {})

@@ -28,7 +28,7 @@ from prelabel.tasks.answers import confidence_of
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from prelabel.config import AnnotatorConfig, RunConfig
+    from prelabel.settings import AnnotatorConfig, RunConfig
 
 Message = dict[str, Any]
 

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prelabel.config import ProjectConfig, ShotsConfig, parse_config
+from prelabel.config import ProjectConfig, parse_config
 from prelabel.errors import InputError
 from prelabel.records import Gold, Item
+from prelabel.settings import ShotsConfig
 from prelabel.shots import Shot
 
 if TYPE_CHECKING:

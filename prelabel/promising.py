@@ -31,12 +31,12 @@ from prelabel.weighted_promises import Independent, independent_gold
 
 if TYPE_CHECKING:
     from prelabel.confidence_report import ConfidenceReport
-    from prelabel.config import DecideConfig
     from prelabel.decide import DecisionRule
     from prelabel.estimate import FloatArray
     from prelabel.promise import Promise
     from prelabel.promise_tests import BoolArray
     from prelabel.records import Consensus, Gold, Item, Label
+    from prelabel.settings import DecideConfig
     from prelabel.tasks import Task
     from prelabel.votes import Evidence
     from prelabel.weighing import Weighed

@@ -28,9 +28,9 @@ from prelabel.tasks import OffListError, shorten
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from prelabel.config import AnnotatorConfig
     from prelabel.guideline import Guideline
     from prelabel.preselection import Preselector
+    from prelabel.settings import AnnotatorConfig
     from prelabel.tasks import Task
 
 Message = dict[str, Any]

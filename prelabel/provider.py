@@ -22,7 +22,7 @@ from prelabel.failures import CallError, call_error
 from prelabel.images import tokens_bound, without_images
 
 if TYPE_CHECKING:
-    from prelabel.config import AnnotatorConfig
+    from prelabel.settings import AnnotatorConfig
 
 Message = dict[str, Any]
 

@@ -17,8 +17,8 @@ from prelabel.qualification import Verdict, decided
 from prelabel.records import Label
 
 if TYPE_CHECKING:
-    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
+    from prelabel.settings import AnnotatorConfig
 
 FILE = "qualifications.jsonl"
 Kind = Literal["practice", "test"]

@@ -15,9 +15,9 @@ from prelabel.qualification_log import Answer, Drawn, Record, Taken, append, rea
 from prelabel.records import Label, content_hash
 
 if TYPE_CHECKING:
-    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
     from prelabel.records import Annotation, Item
+    from prelabel.settings import AnnotatorConfig
 
 UNFINISHED = ("outage", "rate_limited", "timeout", "budget")
 """Failures that say nothing of an annotator: the set waits until it was really asked."""

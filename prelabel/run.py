@@ -27,8 +27,8 @@ from prelabel.qualification_log import need_qualified
 from prelabel.records import Annotation, Item
 
 if TYPE_CHECKING:
-    from prelabel.config import AnnotatorConfig
     from prelabel.project import Project
+    from prelabel.settings import AnnotatorConfig
 
 CHUNK = 500
 """Items looked up in the ledger at once."""

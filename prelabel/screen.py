@@ -15,10 +15,10 @@ from rich.measure import Measurement
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from prelabel.api import Imported
     from prelabel.cache import ResponseCache
     from prelabel.demo import DemoResult
     from prelabel.diagnosis import Diagnosis
+    from prelabel.importing import Imported
     from prelabel.models import EmbeddedModel
     from prelabel.planning import Plan
 

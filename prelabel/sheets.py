@@ -68,9 +68,9 @@ def read_filled(project: Project, path: Path) -> list[Filled]:
 
 
 def _filled(project: Project, path: Path) -> Iterator[Filled]:
-    from prelabel.config import GoldConfig
     from prelabel.exchange.items import as_id, gold_cell, label_of, need_columns, optional
     from prelabel.exchange.tables import read_rows
+    from prelabel.settings import GoldConfig
 
     task, config = project.task, GoldConfig(path=str(path))
     items = {item.id: item for item in project.items()} if task.needs_item else {}

@@ -13,7 +13,7 @@ from prelabel.errors import InputError
 from prelabel.records import Image, Item, Label, content_hash
 
 if TYPE_CHECKING:
-    from prelabel.config import ShotsConfig
+    from prelabel.settings import ShotsConfig
 
 
 @dataclass(frozen=True)

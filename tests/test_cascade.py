@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from prelabel import api, cascade
 from prelabel.cascading import read_prices
 from prelabel.cli import app
-from prelabel.config import DecideConfig
 from prelabel.errors import InputError
 from prelabel.estimate import wilson
 from prelabel.fitting import fit_all
 from prelabel.project import load_project
 from prelabel.records import Annotation, Gold, Item
 from prelabel.routing import route_all
+from prelabel.settings import DecideConfig
 from prelabel.tasks import make_task
 from prelabel.votes import Evidence
 

@@ -8,12 +8,12 @@ from facts import LABELS, Facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prelabel.config import DecideConfig
 from prelabel.decide import RULE_VERSION, check_rule, load_rule, restrict
 from prelabel.errors import InputError, RuleMismatchError
 from prelabel.fitting import fit_rule
 from prelabel.guideline import Guideline
 from prelabel.records import Annotation
+from prelabel.settings import DecideConfig
 from prelabel.tasks import make_task
 from prelabel.votes import Ballot, Evidence
 

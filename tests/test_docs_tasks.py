@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from prelabel.api import agreement, import_annotations, route, score
-from prelabel.config import DecideConfig, ProjectConfig, parse_config, settings_at
+from prelabel.config import ProjectConfig, parse_config, settings_at
 from prelabel.exchange.export import export_columns
 from prelabel.failures import FINAL
 from prelabel.guideline import Guideline, load_guideline
@@ -21,6 +21,7 @@ from prelabel.guideline_check import check
 from prelabel.images import MOST_BYTES, MOST_PIXELS, MOST_TOKENS, MOST_TOKENS_CLAUDE
 from prelabel.project import Project, load_project
 from prelabel.records import FailureKind
+from prelabel.settings import DecideConfig
 from prelabel.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from wire import serving
 
 from prelabel import api
 from prelabel.cli import app
-from prelabel.config import DecideConfig, changed
+from prelabel.config import changed
 from prelabel.decide import load_rule
 from prelabel.errors import InputError
 from prelabel.escalation import ALL, NO_LABEL, NOBODY, cut_of, escalated, sureness
@@ -19,6 +19,7 @@ from prelabel.fitting import fit_all, fit_rule
 from prelabel.project import load_project
 from prelabel.records import Annotation, Gold
 from prelabel.routing import route_all
+from prelabel.settings import DecideConfig
 from prelabel.votes import Ballot
 
 ESCALATE = "decide: {escalate: {to: z, share: 0.5}, min_votes: 1}\n"

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from labelstudio_rules import CASES, case
 
-from prelabel.config import GoldConfig
 from prelabel.errors import InputError
 from prelabel.exchange.export import (
     export_columns,
@@ -16,6 +15,7 @@ from prelabel.exchange.items import read_gold
 from prelabel.exchange.recorded import read_recorded
 from prelabel.exchange.tables import read_rows, write_rows
 from prelabel.records import Adjudication, Annotation, Consensus, Item, Routed
+from prelabel.settings import GoldConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = {"f1": "gpt-x", "f2": "local/small"}

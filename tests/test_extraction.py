@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from prelabel.config import AnnotatorConfig
 from prelabel.guideline import Guideline, load_guideline
 from prelabel.guideline_check import check
 from prelabel.normalize import normalize
 from prelabel.prompts import make_compiler
 from prelabel.records import Item
+from prelabel.settings import AnnotatorConfig
 from prelabel.tasks import AbstainedError, OffListError, Reading, make_task
 
 FIELDS = [

@@ -7,10 +7,10 @@ from labelstudio_rules import case, named, span
 from labelstudio_rules import task_of as any_task
 from test_items import gold, items, jsonl, refused, task_of
 
-from prelabel.config import GoldConfig
 from prelabel.errors import InputError
 from prelabel.exchange.cells import as_label, as_text
 from prelabel.exchange.items import one_each, read_gold
+from prelabel.settings import GoldConfig
 
 
 def test_gold(tmp_path):

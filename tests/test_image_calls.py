@@ -17,7 +17,6 @@ import pytest
 import wire as w
 from pictures import URL, data_url, png
 
-from prelabel.config import AnnotatorConfig
 from prelabel.errors import InputError
 from prelabel.images import (
     URL_PROVIDERS,
@@ -41,6 +40,7 @@ from prelabel.provider import (
 )
 from prelabel.records import Image, Item
 from prelabel.run import label
+from prelabel.settings import AnnotatorConfig
 
 # What is sent
 

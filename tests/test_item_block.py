@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prelabel.config import AnnotatorConfig
 from prelabel.guideline import Guideline
 from prelabel.prompts import load_template, make_compiler, render_item
 from prelabel.records import Image, Item
+from prelabel.settings import AnnotatorConfig
 from prelabel.tasks import TASKS, make_task
 
 FENCED_ONCE = ("classification", "multi-label", "hierarchical", "rating", "extraction", "text")

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from labelstudio_rules import TEXT
 
-from prelabel.config import GoldConfig, ItemsConfig
 from prelabel.errors import InputError
 from prelabel.exchange.items import read_gold, read_items
 from prelabel.guideline import Guideline
 from prelabel.images import find_image
 from prelabel.records import Item
+from prelabel.settings import GoldConfig, ItemsConfig
 from prelabel.tasks import make_task
 
 

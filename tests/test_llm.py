@@ -17,10 +17,10 @@ from pydantic import create_model
 from prelabel.annotate import LLMAnnotator
 from prelabel.budget import Budget
 from prelabel.cache import ResponseCache
-from prelabel.config import AnnotatorConfig
 from prelabel.errors import InputError
 from prelabel.provider import cost_of, upper_bound
 from prelabel.run import label
+from prelabel.settings import AnnotatorConfig
 from prelabel.tasks.classification import Classification
 
 

@@ -10,13 +10,13 @@ import sys
 import pytest
 from test_local import asked_of, distribution, format_of, rating_of, task_of
 
-from prelabel.config import AnnotatorConfig
 from prelabel.errors import InputError, MissingExtraError
 from prelabel.failures import CallError
 from prelabel.local import LocalModel, LocalModelError, load_local
 from prelabel.models import model_path, pull
 from prelabel.provider import call
 from prelabel.records import Item
+from prelabel.settings import AnnotatorConfig
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from prelabel.config import AnnotatorConfig, ItemsConfig
 from prelabel.exchange.items import read_items
 from prelabel.guideline import Guideline
 from prelabel.prompts import load_template, make_compiler, render_item, render_system
 from prelabel.records import Item
+from prelabel.settings import AnnotatorConfig, ItemsConfig
 from prelabel.tasks import AbstainedError, OffListError, make_task
 from prelabel.tasks.matching import SPELLINGS, check
 

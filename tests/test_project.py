@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from prelabel.config import ShotsConfig, json_schema, parse_config
+from prelabel.config import json_schema, parse_config
 from prelabel.errors import InputError
 from prelabel.project import Project, load_project
+from prelabel.settings import ShotsConfig
 
 BASE = "items: {path: items.csv}\n"
 A = BASE + "annotators: [{name: a, model: m, %s}]"

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 from prelabel import api
 from prelabel.cli import app
 from prelabel.columns import held_annotations
-from prelabel.config import DecideConfig
 from prelabel.decide import load_rule
 from prelabel.errors import InputError
 from prelabel.fitting import fit_all
 from prelabel.guideline import Guideline
 from prelabel.records import Annotation, Gold, Item
+from prelabel.settings import DecideConfig
 from prelabel.tasks import make_task
 from prelabel.votes import Evidence
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prelabel.config import AnnotatorConfig
 from prelabel.errors import InputError
 from prelabel.guideline import Guideline, load_guideline
 from prelabel.prompts import (
@@ -21,6 +20,7 @@ from prelabel.prompts import (
     template_hash,
 )
 from prelabel.records import Item
+from prelabel.settings import AnnotatorConfig
 from prelabel.shots import Shot
 from prelabel.tasks import TASKS, make_task
 

@@ -11,10 +11,10 @@ import projects as p
 import pytest
 import wire as w
 
-from prelabel.config import AnnotatorConfig
 from prelabel.project import Project
 from prelabel.provider import capabilities, price_of, prices, upper_bound
 from prelabel.run import label
+from prelabel.settings import AnnotatorConfig
 
 RETRIES = 1
 ONCE, AGAIN = 1, 1 + RETRIES

@@ -5,11 +5,11 @@ import json
 import pytest
 from test_rating import FIVE, HALVES, OPEN, rating, same
 
-from prelabel.config import AnnotatorConfig
 from prelabel.guideline import load_guideline
 from prelabel.guideline_check import check
 from prelabel.prompts import make_compiler
 from prelabel.resources import data_folder
+from prelabel.settings import AnnotatorConfig
 from prelabel.tasks import make_task
 
 HEAD = "name: g\npurpose: p\nquestion: q\ntask: rating\n"

@@ -8,7 +8,6 @@ from review_site import disputed, record, serving
 from test_promising import camp
 
 from prelabel import api
-from prelabel.config import DecideConfig
 from prelabel.decide import load_rule
 from prelabel.errors import InputError
 from prelabel.fitting import fit_rule
@@ -17,6 +16,7 @@ from prelabel.precedents import contradicted, decided, in_common, words_of
 from prelabel.project import load_project
 from prelabel.records import Adjudication, Image, Item
 from prelabel.routing import RANDOM_AUDIT, is_audited, route_all
+from prelabel.settings import DecideConfig
 from prelabel.tasks import make_task
 
 RULINGS = [{"id": "R1", "text": "The parcel never came, at all.", "label": "b", "why": "delivery"}]

@@ -3,10 +3,10 @@
 import pytest
 from facts import Facts
 
-from prelabel.config import DecideConfig
 from prelabel.errors import RuleMismatchError
 from prelabel.fitting import fit_rule
 from prelabel.routing import route_all, route_one
+from prelabel.settings import DecideConfig
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prelabel.config import ShotsConfig
 from prelabel.errors import InputError
 from prelabel.records import Item
+from prelabel.settings import ShotsConfig
 from prelabel.shots import Same, Shot, Similar, diverse, make_selector, plain
 
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from prelabel.config import AnnotatorConfig
 from prelabel.guideline import Guideline, load_guideline
 from prelabel.guideline_check import check
 from prelabel.prompts import make_compiler
 from prelabel.records import Item
 from prelabel.resources import data_folder
+from prelabel.settings import AnnotatorConfig
 from prelabel.tasks import AbstainedError, Measured, OffListError, make_task
 from prelabel.tasks.text import accepted
 

@@ -17,7 +17,7 @@ from prelabel.records import Gold, Image, Item, Label
 from prelabel.tasks import OffListError, Task
 
 if TYPE_CHECKING:
-    from prelabel.config import GoldConfig, ItemsConfig
+    from prelabel.settings import GoldConfig, ItemsConfig
 
 TOKENS = "tokens"
 """The name under which an item's metadata has the tokens of its text."""
