@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -135,8 +136,9 @@ def gather(project: Project, ledger: Ledger, annotators: Sequence[str] = ()) -> 
 
     names, notes = current_annotators(project, ledger, annotators)
     guideline_hash = project.guideline.hash
-    hashes = {item.id: item.hash for item in project.items()}
-    items, stale = read_annotations(ledger, list(names), guideline_hash, hashes)
+    with _uncollected():
+        hashes = {item.id: item.hash for item in project.items()}
+        items, stale = read_annotations(ledger, list(names), guideline_hash, hashes)
     if stale:
         notes.append(f"{stale} annotations left out: their items are gone or have another text now")
     other = sum(n for key, n in ledger.hashes().items() if key != guideline_hash)
@@ -165,6 +167,18 @@ def carried_notes(project: Project, ledger: Ledger, annotators: Sequence[str]) -
         f"{n} annotations were made under guideline {old[:8]} and carried over to this one ({by})"
         for old, n in sorted(ledger.carried(annotators, present).items())
     ]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Hold off the garbage collector: of millions of rows none is garbage, and looking is slow."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def current_annotators(
