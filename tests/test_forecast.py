@@ -169,7 +169,7 @@ def test_a_pilot_that_nobody_has_labeled(tmp_path):
     pilot(tmp_path, items=60, labeled=40, gold=40)
     rows = [json.dumps({"id": f"i{n}", "label": "a"}) for n in range(40, 60)]
     (tmp_path / "gold.jsonl").write_text("\n".join(rows))
-    with pytest.raises(InputError, match="no gold item has votes; label the pilot"):
+    with pytest.raises(InputError, match="no gold item has votes; label the gold items first"):
         forecast(load_project(tmp_path))
 
 
