@@ -106,7 +106,7 @@ def test_no_gold(tmp_path):
     (tmp_path / "prelabel.yaml").write_text("items: {path: items.jsonl}\n", encoding="utf-8")
     code, told = run(tmp_path, "fit", *SELECTIVE)
     assert code == 2
-    assert told.startswith("error: decide: promise: no gold item has votes; label gold items")
+    assert told.startswith("error: promise: no gold item has votes; label the gold items first")
 
 
 def test_gold_of_one_label_is_no_random_draw(tmp_path):
