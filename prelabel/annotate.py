@@ -313,6 +313,6 @@ def find_annotators(project: Project, names: Sequence[str]) -> list[AnnotatorCon
     if not configured:
         raise InputError(
             "prelabel.yaml names no annotators; add some under `annotators:` "
-            "(`prelabel init --help` shows how)"
+            "(docs/files.md and `prelabel schema project` say how)"
         )
     return [configured[name] for name in names] if names else list(configured.values())

@@ -18,6 +18,7 @@ from prelabel.config import changed
 from prelabel.decide import DecisionRule, load_rule
 from prelabel.errors import InputError
 from prelabel.escalation import waiting_note
+from prelabel.exchange.files import replacing
 from prelabel.fitting import Fitted, fit_all
 from prelabel.importing import import_annotations
 from prelabel.ledger import Ledger
@@ -188,7 +189,8 @@ def fit(
     path = to or project.state / "rules" / f"rule-{found.rule.hash}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(found.rule.to_json(), encoding="utf-8")
+        with replacing(path) as file:
+            file.write(found.rule.to_json().encode())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; choose another place with --to") from None
     return FittedRule(found.rule, found.choice, found.confidence, path)
@@ -206,13 +208,15 @@ def fitted(
 class Routes:
     """The rule's word on every item, and the rule.
 
-    ``costs`` is what a wrong label costs, by label; others cost 1.
+    ``costs`` is what a wrong label costs, by label; others cost 1. ``stopped`` says why audits
+    have ended the rule, where they have.
     """
 
     items: dict[str, Routed]
     rule: DecisionRule
     evidence: Evidence
     costs: Mapping[str, float] = field(default_factory=dict)
+    stopped: str | None = None
 
     @property
     def accepted(self) -> list[Routed]:
@@ -258,7 +262,7 @@ def route(project: Project, annotators: Sequence[str] = (), *, rule: Path | None
         evidence = replace(evidence, notes=(*evidence.notes, left))
     if why := stopped(project, chosen.hash):
         routed = {item: sent_to_review(one, why) for item, one in routed.items()}
-    return Routes(routed, chosen, evidence, project.config.decide.costs)
+    return Routes(routed, chosen, evidence, project.config.decide.costs, why)
 
 
 def export(

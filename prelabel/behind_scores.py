@@ -134,12 +134,14 @@ def consensus_of(project: Project, evidence: Evidence) -> dict[str, Consensus]:
 
     That of an item that the aggregator learned from is as one gives it that did not.
     """
+    from prelabel.config import changed
     from prelabel.fitting import fit_rule, held_out
 
     if len(evidence.names) < 2:
         return {}
     learn = project.fitting_gold(project.config.decide.split)
-    rule = fit_rule(evidence, project.config.decide, gold=learn)
+    decide = changed(project.config.decide, {"promise": None})  # the consensus is the same
+    rule = fit_rule(evidence, decide, gold=learn)
     unseen = held_out(evidence, rule, learn)
     evidence = rule.seen(evidence)
     return {

@@ -198,9 +198,15 @@ def _gold(project: Project, rule: DecisionRule, routes: api.Routes, drawn: str) 
         "learned": rule.gold,
         "fingerprint": written,
         "at_hand": now == written,
-        "drawn": drawn or RANDOM,
+        "drawn": drawn or _said_of_gold(project),
         "left_out": other,
     }
+
+
+def _said_of_gold(project: Project) -> str:
+    """Return how the gold file says that it was drawn."""
+    column = project.config.gold.drawn if project.config.gold else None
+    return f"at random, by the gold file's column {column!r}" if column else RANDOM
 
 
 def _promise(group: str, one: Promise) -> dict[str, Any]:

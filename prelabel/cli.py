@@ -110,7 +110,7 @@ def plan(
     from prelabel.project import load_project
 
     opened = load_project(project)
-    only = since(opened, affected_by).items if affected_by else None
+    only = since(opened, affected_by).items if affected_by is not None else None
     made = make(opened, annotator or (), limit=limit, only=only)
     screen.plan(made, prompt=prompt, json=json)
 
@@ -150,7 +150,7 @@ def label(
 
     opened = load_project(project)
     only = None
-    if affected_by:
+    if affected_by is not None:
         reached = since(opened, affected_by)
         only = reached.items
         typer.echo(f"{len(only)} of {reached.total} items are affected", err=True)

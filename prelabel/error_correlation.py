@@ -7,7 +7,7 @@ be wrong far more often than five independent ones would be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -158,11 +158,15 @@ def project_error_correlation(
     on items that its prompts used as examples. Raises InputError without gold.
     """
     from prelabel.api import evidence_of
+    from prelabel.votes import mixed_people
 
     gold = project.scoring_gold(split)
     if not gold:
         raise InputError("no gold to find errors with; name a file under `gold:` in prelabel.yaml")
-    return errors_of(evidence_of(project, annotators), gold, seed)
+    evidence = evidence_of(project, annotators)
+    found = errors_of(evidence, gold, seed)
+    mixed = mixed_people(project, evidence, "the correlation")
+    return replace(found, notes=(*found.notes, *mixed))
 
 
 def errors_of(evidence: Evidence, gold: Sequence[Gold], seed: int = 0) -> ErrorCorrelation:

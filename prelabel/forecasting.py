@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from prelabel.config import changed
 from prelabel.errors import InputError
+from prelabel.escalation import waiting
 from prelabel.estimate import Estimate
 from prelabel.fitting import fit_all
 from prelabel.promise_plan import TARGETS, Forecast, predict
@@ -41,11 +42,12 @@ class OnGold(NamedTuple):
 
     A score is nan where the item is never accepted. Those of gold, in ``pool`` too, are from fits
     that did not see the item. Of ``size`` gold items with votes those are there that are as good as
-    drawn at random.
+    drawn at random. ``labeled`` items have votes.
     """
 
     rule: DecisionRule
     size: int
+    labeled: int
     scores: FloatArray
     wrong: BoolArray
     pool: FloatArray
@@ -164,7 +166,7 @@ def forecast(
         kind,
         None if kind == "expected" else config.delta,
         items,
-        len(pilot.pool),
+        pilot.labeled,
         pilot.size,
         pilot.tested,
         wrong,
@@ -208,9 +210,13 @@ def scores_on_gold(
     scores = [learnt.sure.get(one.item_id, float("nan")) for one in learnt.rows]
     known = {one.item_id for one in learnt.rows}
     rest = (item for name, item in pool.items() if name not in known)
-    every = np.array([*scores, *(one.score for one in judge(learnt.rule, evidence, rest, None))])
+    # while items wait for a strong annotator the pool is not what it will be: gold alone is
+    waits = any(waiting(evidence, rule, item) for item in pool)
+    others = [] if waits else judge(learnt.rule, evidence, rest, None)
+    every = np.array([*scores, *(one.score for one in others)])
     drawn = at_random(learnt.gold, scores, wrong)
-    return OnGold(learnt.rule, len(learnt.gold), drawn.scores, drawn.wrong, every, drawn.notes)
+    n = len(learnt.gold)
+    return OnGold(learnt.rule, n, len(voted), drawn.scores, drawn.wrong, every, drawn.notes)
 
 
 class Drawn(NamedTuple):
@@ -247,10 +253,11 @@ def labeling_left(evidence: Evidence, rule: DecisionRule, config: DecideConfig) 
     found = []
     for name in rule.annotators:
         own = columns.by([name])
-        done, due = len(np.unique(own.item)), n
+        left = n - len(np.unique(own.item))
         if config.escalate and evidence.names[name] == config.escalate.to:
-            due = int(config.escalate.share * n)
-        left = max(due - done, 0)
+            begun = [item for item, given in evidence.items.items() if given]
+            left = sum(bool(waiting(evidence, rule, item)) for item in begun)
+            left += int(config.escalate.share * (n - len(begun)))
         found.append(Labeling(evidence.names[name], left, _dollars(own.cost, left)))
     return found
 

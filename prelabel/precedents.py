@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
 
 from prelabel.guideline_fields import NAMING
 from prelabel.prompts import named
@@ -13,15 +15,12 @@ from prelabel.signals import text_of
 from prelabel.tasks import OffListError
 
 if TYPE_CHECKING:
-    from prelabel.estimate import FloatArray
     from prelabel.project import Project
     from prelabel.records import Adjudication, Item, Label, Routed
     from prelabel.tasks import Task
 
 NEAR = 0.9
 """Share of the words of two texts that both have from which they are taken as the same text."""
-
-AT_ONCE = 2000
 
 _WORD = re.compile(r"\w+")
 
@@ -68,23 +67,44 @@ def contradicted(
     punctuation; the nearest counts. What was decided on an item itself says nothing of it here, and
     nothing is said of items with pictures.
     """
-    if not before:
-        return {}
-    chosen = [item for item in items if labels.get(item.id) is not None and not item.images]
-    path, own = task.name == "hierarchical", {one.item: at for at, one in enumerate(before)}
-    cases = [words_of(one.text) for one in before]
+    path = task.name == "hierarchical"
+    alike = _Alike([words_of(one.text) for one in before])
     found = {}
-    for start in range(0, len(chosen), AT_ONCE):
-        some = chosen[start : start + AT_ONCE]
-        near = in_common([words_of(text_of(item)) for item in some], cases)
-        for item, row in zip(some, near, strict=True):
-            if item.id in own:
-                row[own[item.id]] = 0.0
-            best = int(row.argmax())
-            one = before[best]
-            if row[best] >= NEAR and not task.right(one.label, labels[item.id]):
-                found[item.id] = f"contradicts {one.where}: {named(one.label, path=path)}"
+    for item in items:
+        if labels.get(item.id) is None or item.images:
+            continue
+        others = (at for at in alike.near(words_of(text_of(item))) if before[at].item != item.id)
+        at = next(others, None)
+        if at is not None and not task.right(before[at].label, labels[item.id]):
+            one = before[at]
+            found[item.id] = f"contradicts {one.where}: {named(one.label, path=path)}"
     return found
+
+
+class _Alike:
+    """Texts as sets of words, found by the rare ones among their words.
+
+    Two sets that have so much in common share one of the rarest words of each: as many as may
+    differ, and one more (prefix filtering, Bayardo et al. 2007).
+    """
+
+    def __init__(self, cases: Sequence[frozenset[str]]) -> None:
+        self._cases = cases
+        self._often = Counter(word for case in cases for word in case)
+        self._having: dict[str, list[int]] = defaultdict(list)
+        for at, case in enumerate(cases):
+            for word in self._rarest(case):
+                self._having[word].append(at)
+
+    def near(self, words: frozenset[str]) -> list[int]:
+        """Return the places of the texts that are as good as the same, the nearest first."""
+        places = {at for word in self._rarest(words) for at in self._having.get(word, ())}
+        shares = {at: in_common(words, self._cases[at]) for at in places}
+        return sorted((at for at in places if shares[at] >= NEAR), key=lambda at: (-shares[at], at))
+
+    def _rarest(self, words: frozenset[str]) -> list[str]:
+        ordered = sorted(words, key=lambda word: (self._often[word], word))
+        return ordered[: len(ordered) - ceil(NEAR * len(ordered) - 1e-9) + 1]
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -92,25 +112,9 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.casefold()))
 
 
-def in_common(texts: Sequence[frozenset[str]], cases: Sequence[frozenset[str]]) -> FloatArray:
-    """Return the share of words that texts have in common with cases (Jaccard), texts x cases."""
-    import numpy as np
-    from scipy.sparse import csr_array
-
-    places = {word: at for at, word in enumerate(sorted(frozenset().union(*cases)))}
-
-    def table(sets: Sequence[frozenset[str]]) -> Any:
-        rows = [[places[word] for word in words if word in places] for words in sets]
-        starts = np.cumsum([0, *map(len, rows)])
-        columns = np.array([at for row in rows for at in row], dtype=np.int64)
-        shape = (len(sets), len(places))
-        return csr_array((np.ones(len(columns)), columns, starts), shape=shape)
-
-    both: FloatArray = (table(texts) @ table(cases).T).toarray()
-    sizes = [np.array([len(words) for words in sets]) for sets in (texts, cases)]
-    either = sizes[0][:, None] + sizes[1][None, :] - both
-    shares: FloatArray = both / np.maximum(either, 1)
-    return shares
+def in_common(a: frozenset[str], b: frozenset[str]) -> float:
+    """Return the share of the words of two texts that both have (Jaccard); 0 without words."""
+    return len(a & b) / max(len(a | b), 1)
 
 
 def against_rulings(project: Project, routed: Mapping[str, Routed]) -> dict[str, Routed]:

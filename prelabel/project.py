@@ -102,7 +102,14 @@ class Project:
         """
         if split is None:
             split = TEST_SPLIT if any(g.split == TEST_SPLIT for g in self.gold) else None
-        return self._unseen(self._of_split(split, "gold"))
+        gold = self._of_split(split, "gold")
+        kept = self._unseen(gold)
+        if gold and not kept:
+            raise InputError(
+                f"gold: the guideline shows the texts of all {len(gold)} gold items, so that none "
+                "can score; add others"
+            )
+        return kept
 
     def fitting_gold(self, split: str | None = None) -> list[Gold]:
         """Return the gold that a decision rule learns from: the split named, or all.

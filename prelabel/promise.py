@@ -112,8 +112,12 @@ class Promise:
             if self.why in (NO_SCORES, NONE_LEFT):
                 return said
             return f"{said} More gold alone would not do, if errors stay as they were seen."
-        more = max(self.needed - self.gold, 0)
-        return f"{said} About {self.needed:,} gold items in all ({more:,} more) would do."
+        if self.needed <= self.gold:
+            return f"{said} How much gold would do cannot be told from so few wrong ones."
+        return (
+            f"{said} Were errors exactly as seen, about {self.needed:,} gold items in all "
+            f"({self.needed - self.gold:,} more) would do; `prelabel forecast` says how likely."
+        )
 
     def _possible(self, target: float) -> str:
         share = f"{self.possible_coverage or 1:.0%}"

@@ -166,13 +166,13 @@ def _standing(
         reason=reason,
         needed=verdict.needed if verdict else None,
         errors=tuple(_errors(project, taken)) if taken else (),
-        next=_next(subject, stage, path),
+        next=_next(subject, stage, path, verdict.needed if verdict else None),
         path=path,
         notes=tuple(_notes(project, stage)),
     )
 
 
-def _next(subject: Subject, stage: Stage, path: Path | None) -> str:
+def _next(subject: Subject, stage: Stage, path: Path | None, needed: int | None) -> str:
     command = f"prelabel qualify {subject.name}"
     new = " --sheet NEW.csv" if subject.by_sheet else ""
     if stage == "qualified":
@@ -182,7 +182,8 @@ def _next(subject: Subject, stage: Stage, path: Path | None) -> str:
     if stage == "asked":
         return f"the set waits for its labels: {command}{' --sheet FILE' if new else ''}"
     if stage == "failed":
-        return f"a fresh test, on other gold: {command} --again{new}"
+        size = f" --test {needed}" if needed else ""
+        return f"a fresh test, on other gold: {command} --again{size}{new}"
     return f"{'the test' if stage == 'practiced' else 'practice'}: {command}{new}"
 
 

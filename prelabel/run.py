@@ -93,8 +93,11 @@ class Run:
         cache: ResponseCache,
         max_cost: float | None,
         only: Collection[str] | None = None,
+        *,
+        again: bool = False,
     ) -> None:
         self.project, self.ledger, self.cache, self.only = project, ledger, cache, only
+        self.again = again  # what was carried over from another guideline
         self.budget = Budget(max_cost, lambda: cache.spent + cache.unconfirmed)
         self.status = RunStatus(0, spent_before=cache.spent)
         cache.give_up_held()  # of a run that was killed
@@ -169,8 +172,7 @@ class Run:
         """Yield the items that this annotator has neither labeled nor abstained from."""
         items = some_items(self.project, limit, self.only)
         while chunk := list(islice(items, CHUNK)):
-            # of the items asked for by name, what was carried over is labeled anew
-            carried = self.only is None
+            carried = not self.again
             settled = self.ledger.settled(one.id, one.guideline_hash, chunk, carried=carried)
             self.status.skipped += len(settled)
             yield from (item for item in chunk if item.id not in settled)
@@ -277,13 +279,14 @@ async def label_async(
     if not trial:
         need_qualified(project, configs)
     max_cost = budget_of(project, configs, max_cost)
+    again = only is not None  # asked for by name
     if (least_sure := _least_sure(project, annotators, after, escalate)) is not None:
         only = least_sure if only is None else least_sure & set(only)
     total = sum(len(project.task.views(item)) > 0 for item in some_items(project, limit, only))
     if not total and only is None:
         raise InputError(f"{project.config.items.path}: no items; nothing to label")
     with opened(project) as (ledger, cache):
-        run = Run(project, ledger, cache, max_cost, only)
+        run = Run(project, ledger, cache, max_cost, only, again=again)
         run.status.total = total * len(configs)
         run.report = report or run.report
         if stop:

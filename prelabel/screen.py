@@ -71,12 +71,15 @@ def table(
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> Table:
+    rows = list(rows)
+    # a first column that would take most of the room, such as a sentence, is wrapped
+    widest = max((len(str(row[0])) for row in rows), default=0)
     shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(columns):
         shown.add_column(
             f"[bold underline]{escape(name)}",
             overflow="fold",
-            no_wrap=i == 0,
+            no_wrap=i == 0 and widest <= out.width // 2,
             justify="right" if i else "left",
         )
     for row in rows:

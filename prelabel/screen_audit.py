@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from prelabel.promise import percent
 from prelabel.prompts import named
 from prelabel.screen import as_json, notes, out, table
 from prelabel.screen_scores import short
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from prelabel.drift import Watched
 
 
+MOST_WRONG = 20
+"""Wrong items on screen."""
+
+
 def audit(found: Audit, *, json: bool) -> None:
     """Print what was drawn for an audit."""
     if json:
@@ -26,7 +31,7 @@ def audit(found: Audit, *, json: bool) -> None:
     rows = [(name, size, drawn) for name, (size, drawn) in found.strata.items()]
     rows += [("audited earlier", found.known, 0)] if found.known else []
     table(["stratum", "accepted", "to audit"], rows, title=f"{found.accepted} accepted items")
-    watch = "" if found.target is None else f", watched for an error of {found.target:g}"
+    watch = "" if found.target is None else f", watched for an error of {percent(found.target)}"
     out.print(
         f"{len(found.table)} items to label blind in {escape(str(found.path))}{watch}\n"
         f"next: fill the column label, then prelabel audit-error {escape(str(found.path))}",
@@ -49,7 +54,9 @@ def audit_error(found: AuditReport, *, json: bool) -> None:
     table(["stratum", "accepted", "audited", "wrong"], rows)
     wrong = [(one.item, named(one.accepted), named(one.label), one.stratum) for one in found.wrong]
     if wrong:
-        table(["wrong", "accepted", "audited", "stratum"], wrong)
+        table(["wrong", "accepted", "audited", "stratum"], wrong[:MOST_WRONG])
+    if len(wrong) > MOST_WRONG:
+        out.print(f"and {len(wrong) - MOST_WRONG} more (--json has all)")
     if found.watched:
         monitor(found.watched)
     if found.stopped:
@@ -65,12 +72,14 @@ def monitor(found: Watched) -> None:
     """Print what a monitor makes of all audits so far."""
     out.print(
         f"all audits of this rule: {found.wrong} of {found.audits} wrong; bets against an error of "
-        f"{found.target:g}: above it {found.evidence:.3g}, lately risen {found.change:.3g}, "
+        f"{percent(found.target)}: above it {found.evidence:.3g}, lately risen {found.change:.3g}, "
         f"below it {found.certainty:.3g}",
         soft_wrap=True,
     )
     if found.certified:
-        out.print(f"shown to be below {found.target:g} at audit {found.certified}")
+        out.print(f"shown to be below {percent(found.target)} at audit {found.certified}")
+    if not found.reason:
+        out.print("no alarm: accepting may go on")
 
 
 def prevalence(found: Prevalence, *, json: bool) -> None:
@@ -105,9 +114,9 @@ def quality(found: Quality, *, json: bool) -> None:
             short(found.accepted_error),
         ),
         (f"{found.review} for review", found.review_error.n, short(found.review_error)),
-        ("people", found.reviewer_error.n or "", short(found.reviewer_error)),
+        ("people", found.reviewer_error.n or "assumed", short(found.reviewer_error)),
         ("dataset before review", found.before.n, short(found.before)),
-        ("dataset after review", found.after.n, short(found.after)),
+        ("dataset after review", found.after.n or "assumed", short(found.after)),
     ]
     title = f"{found.items} items: share of wrong labels [95% interval]"
     table(["", "checked", "error"], rows, title=title)

@@ -103,7 +103,9 @@ def routes(found: Routes, show: int, *, json: bool) -> None:
         f"(rule {rule.hash}: {how})",
         soft_wrap=True,
     )
-    if rule.promise is not None:
+    if found.stopped:
+        out.print(f"[red]stopped[/]: {escape(found.stopped)}; nothing is accepted", soft_wrap=True)
+    elif rule.promise is not None:
         promised(rule)
     _queue("to review", found, found.queue[:show])
     notes([*found.evidence.notes, *rule.notes])
@@ -130,7 +132,8 @@ def budget(found: Routes, reviews: int, show: int, *, json: bool) -> None:
         )
         return
     said = (
-        f"of the {len(rest)} others {wrong:.1f} labels are expected to be wrong"
+        f"of the {len(rest)} others about {wrong:.0f} labels are expected to be wrong, by the "
+        f"confidence learned from {found.rule.gold} gold items"
         if wrong is not None
         else "a rule with a promise (`prelabel fit --promise …`) would also tell how many of the "
         f"{len(rest)} others to expect wrong"

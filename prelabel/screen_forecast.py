@@ -138,7 +138,9 @@ def certificate(found: Certificate, *, json: bool) -> None:
     if json:
         as_json(found.to_dict())
         return
-    for one in found.facts["promises"]:
+    if stopped := found.facts["audits"]["stopped"]:
+        out.print(f"[red]stopped[/]: {escape(stopped)}; nothing is accepted any more")
+    for one in () if stopped else found.facts["promises"]:
         group = f"{one['group']}: " if one["group"] else ""
         out.print(escape(f"{group}{one['sentence']}"), soft_wrap=True)
     gold = found.facts["gold"]

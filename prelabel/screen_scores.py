@@ -78,7 +78,9 @@ def short(estimate: Estimate) -> str:
         return "n/a"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f} [none]"
-    return f"{estimate.value:.3f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    digits = 2 if round(estimate.low, 2) <= estimate.value <= round(estimate.high, 2) else 3
+    low, high = (f"{round(end, digits) + 0.0:.{digits}f}" for end in (estimate.low, estimate.high))
+    return f"{round(estimate.value, 3) + 0.0:.3f} [{low}, {high}]"
 
 
 def outcomes(every: Sequence[Score]) -> None:

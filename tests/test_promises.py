@@ -158,8 +158,8 @@ def test_a_refused_promise_says_what_holds_and_what_would_do():
     assert found.sentence() == (
         "Nothing is accepted: 1 of the 60 gold items in the 60% with the highest scores are "
         "wrong; with 1 wrong it takes 77. What this gold can show: with probability 90% at most "
-        "6.33% of the 60% of labels with the best scores are wrong. About 430 gold items in all "
-        "(330 more) would do."
+        "6.33% of the 60% of labels with the best scores are wrong. Were errors exactly as seen, about 430 gold items in all "
+        "(330 more) would do; `prelabel forecast` says how likely."
     )
 
 

@@ -114,7 +114,9 @@ def _silence(one: Annotation, names: Mapping[str, str]) -> str:
 
 def fingerprint(project: Project, rule: Path | None) -> str:
     """Return what the queue follows from: with the same facts it is not built again."""
+    from prelabel.audit_log import FILE
     from prelabel.ledger import Ledger
+    from prelabel.review.results import decisions
 
     with closing(Ledger(project.state / "ledger.sqlite")) as ledger:
         said = ledger.hashes()  # append-only, so that counts tell
@@ -127,6 +129,8 @@ def fingerprint(project: Project, rule: Path | None) -> str:
         _stamp(project.folder / config.items.path),
         config.gold and [config.gold.model_dump(), _stamp(project.folder / config.gold.path)],
         rule and (str(rule), _stamp(rule)),
+        sorted((one.item_id, one.label) for one in decisions(project).values()),  # may contradict
+        _stamp(project.state / FILE),  # audits may stop the rule
     ])  # fmt: skip
 
 

@@ -75,12 +75,12 @@ def verdict(outcomes: Sequence[bool], floor: float) -> Verdict:
 
 
 def flagged(
-    words: Iterable[Decision], gold: Gold, lifted: Mapping[str, int], floor: float, task: Task
+    words: Iterable[Decision], gold: Gold, lifted: Mapping[str, float], floor: float, task: Task
 ) -> set[str]:
     """Return who is shown to be below the floor, by what they said since a flag was lifted."""
     outcomes: dict[str, list[bool]] = {}
     for one in fair_checks(words, gold):
-        if one.n > lifted.get(one.author, 0):
+        if one.created > lifted.get(one.author, 0.0):
             outcomes.setdefault(one.author, []).append(is_right(one, gold, task))
     return {name for name, own in outcomes.items() if verdict(own, floor) == "below"}
 

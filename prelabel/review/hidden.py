@@ -157,6 +157,8 @@ def _unnoticed(entry: Entry, wrong: Label) -> bool:
     """Say whether nothing on the page speaks against ``wrong`` being the suggestion."""
     if any(reason.startswith("not allowed") for reason in entry.reasons):
         return False  # it quotes the suggestion
+    if any(reason.startswith("contradicts") for reason in entry.reasons):
+        return False  # it names the label that is not the suggestion's
     said = [one.label for one in entry.candidates]
     right = [one for one in entry.candidates if one.label == entry.suggestion]
     if not right:

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from prelabel.records import Annotation, Label
     from prelabel.tasks import Task
 
-NO_GOLD = "no hidden gold was decided; set gold_rate under review: in prelabel.yaml"
-NOT_PLANTED = "no planted suggestion was shown; set wrong_rate under review: in prelabel.yaml"
-NOT_BLIND = "no hidden gold was decided blind; set blind_rate under review: in prelabel.yaml"
+NO_GOLD = "no hidden gold was decided yet; gold_rate under review: in prelabel.yaml says how much"
+NOT_PLANTED = (
+    "no planted suggestion was shown yet; wrong_rate under review: in prelabel.yaml says how many"
+)
+NOT_BLIND = (
+    "no hidden gold was decided blind yet; blind_rate under review: in prelabel.yaml says how much"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,8 @@ def fairness(project: Project, database: str | None = None) -> Fairness:
 
 def _verdict(stored: Stored, name: str, floor: float) -> Verdict:
     words = [one for one in last_words(stored.rows) if one.author == name]
-    since = stored.lifted.get(name, 0)
-    fair = [one for one in fair_checks(words, stored.gold) if one.n > since]
+    since = stored.lifted.get(name, 0.0)
+    fair = [one for one in fair_checks(words, stored.gold) if one.created > since]
     return verdict([is_right(one, stored.gold, stored.task) for one in fair], floor)
 
 

@@ -172,7 +172,7 @@ class Stored:
     opinions: dict[str, list[Decision]]
     hashes: dict[str, str]
     gold: Gold
-    lifted: dict[str, int]
+    lifted: dict[str, float]
     flags: set[str]
 
     def count(self, opinions: Iterable[Decision]) -> list[Decision]:

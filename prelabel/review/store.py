@@ -259,9 +259,9 @@ def has_hidden(connection: sa.Connection) -> bool:
     return connection.scalar(query) is not None
 
 
-def lifted(connection: sa.Connection) -> dict[str, int]:
-    """Return by reviewer the last adjudication of before their flag was last lifted."""
-    query = sa.select(LIFTS.c.reviewer, sa.func.max(LIFTS.c.after)).group_by(LIFTS.c.reviewer)
+def lifted(connection: sa.Connection) -> dict[str, float]:
+    """Return by reviewer when their flag was last lifted; carried decisions keep their time."""
+    query = sa.select(LIFTS.c.reviewer, sa.func.max(LIFTS.c.created)).group_by(LIFTS.c.reviewer)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -331,7 +331,12 @@ def rulings(connection: sa.Connection, task: Task, viewer: str = "") -> list[Rul
         opinions = standing(own)
         holding |= {one.n: one for one in opinions if one.trial and one.author == viewer}
         if final := settled(counting(opinions), task):
-            holding |= {one.n: one for one in opinions if agree(one.label, final.label, task)}
+            holding |= {
+                one.n: one
+                for one in opinions
+                if agree(one.label, final.label, task)
+                and (not viewer or one.author == viewer or one.trial not in HIDDEN)
+            }
     return [
         Ruling(row.id, row.item_id, json.loads(row.text), holding[row.adjudication])
         for row in rows
