@@ -68,9 +68,10 @@ def confidence(report: ConfidenceReport) -> None:
         )
         for one in (report.alone, *report.groups, report.together)
     ]
-    columns = ["confidence from", "used", "AUROC", "change", "log-loss", "change", "accepted"]
+    changes = ["AUROC gained", "log-loss changed"]
+    columns = ["confidence from", "used", "AUROC", changes[0], "log-loss", changes[1], "accepted"]
     title = f"{report.method}: on {report.items} gold items, {report.wrong} of them wrong"
-    table(columns, rows, title)
+    table(columns, rows, title, spare=[changes[1], changes[0]])
     notes(report.notes)
 
 

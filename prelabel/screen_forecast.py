@@ -77,7 +77,7 @@ def cascade(found: Cascade, *, json: bool) -> None:
     columns = [f"asks {found.strong} about", "accepted", "accuracy on gold", "$", "$ an accepted"]
     columns += ["times alone"] + ["$ a label with reviews"] * reviewed
     rows = [_rung(row, reviewed=reviewed) for row in (*found.rows, found.alone)]
-    table(columns, rows)
+    table(columns, rows, spare=["times alone", "$"])
     if found.best is not None:
         what = "with reviews" if found.best.per_label.value is not None else "an accepted label"
         out.print(f"least $ {what}: {_named(found.best)}", soft_wrap=True)
