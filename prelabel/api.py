@@ -23,7 +23,7 @@ from prelabel.fitting import Fitted, fit_all
 from prelabel.importing import import_annotations
 from prelabel.ledger import Ledger
 from prelabel.precedents import against_rulings
-from prelabel.records import Item, Routed
+from prelabel.records import Adjudication, Item, Routed
 from prelabel.routing import RANDOM_AUDIT, route_all, sent_to_review
 from prelabel.run import label, label_async
 from prelabel.votes import Evidence, gather, mixed_people
@@ -296,7 +296,7 @@ def export(
     ]
     names = dict(routes.evidence.names)
     if format == "label-studio":
-        return _export_label_studio(project, to, items, routes)
+        return _export_label_studio(project, to, items, routes, settled)
     meta = sorted({name for item in items for name in item.meta})
     provenance = {"guideline_hash": routes.evidence.guideline_hash, "rule_hash": routes.rule.hash}
     rows = export_rows(items, routes.items, routes.evidence.items, names, provenance, settled)
@@ -308,7 +308,13 @@ def export(
     return write_rows(to, rows, columns)
 
 
-def _export_label_studio(project: Project, to: Path, items: list[Item], routes: Routes) -> int:
+def _export_label_studio(
+    project: Project,
+    to: Path,
+    items: list[Item],
+    routes: Routes,
+    settled: Mapping[str, Adjudication],
+) -> int:
     from prelabel.exchange.files import replacing
     from prelabel.exchange.labelstudio import config, tasks, write_tasks
 
@@ -323,6 +329,7 @@ def _export_label_studio(project: Project, to: Path, items: list[Item], routes: 
         routed=routes.items,
         annotations=evidence.items,
         names=evidence.names,
+        settled=settled,
     )
     count = write_tasks(to, found)
     with replacing(to.with_suffix(".xml")) as file:

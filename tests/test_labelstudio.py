@@ -20,7 +20,7 @@ from prelabel.exchange.labelstudio import (
     tasks,
     write_tasks,
 )
-from prelabel.records import Annotation, Consensus, Item, Routed
+from prelabel.records import Adjudication, Annotation, Consensus, Item, Routed
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = {"f1": "gpt-x", "f2": "local/small", "f3": "people"}
@@ -100,6 +100,24 @@ def test_exports_pass_the_checks_of_an_import(multi):
     lacking = config(labeling(multi, ["delivery"]), fields=["text", "subject"])
     assert "choice R&D <x>" in errors(lacking, exported(multi)[0])
     assert errors(config(labeling(multi), fields=["subject", "text"]), exported(multi)[0])
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_what_people_settled_is_an_annotation_that_reads_back(tmp_path, multi):
+    items, voted, said = example(multi)
+    labels = {"a": ["delivery"] if multi else "delivery", "b": None}
+    settled = {i: Adjudication(i, label, "ada", "", "", 0.0) for i, label in labels.items()}
+    shown = {"fields": ("text", "subject"), "names": NAMES, "settled": settled}
+    found = list(tasks(items, task=labeling(multi), routed=voted, annotations=said, **shown))
+    assert [len(task.get("annotations", ())) for task in found] == [1, 0, 0]
+    xml = config(labeling(multi), fields=["text", "subject"])
+    (made,) = found[0]["annotations"]
+    as_prediction = {"model_version": "settled", "score": None, "result": made["result"]}
+    whole = found[0] | {"predictions": [*found[0]["predictions"], as_prediction]}
+    assert errors(xml, whole) == []
+    write_tasks(tmp_path / "tasks.json", [{"annotations": []} | task for task in found])
+    back = list(read_annotations(tmp_path / "tasks.json", labeling(multi)))
+    assert [(one.item_id, one.label) for one in back] == [("a", labels["a"])]
 
 
 def test_what_a_task_holds():

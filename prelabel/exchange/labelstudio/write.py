@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
@@ -22,7 +23,7 @@ from prelabel.exchange.labelstudio.regions import (
     text_field,
 )
 from prelabel.exchange.tables import jsonable
-from prelabel.records import Annotation, Item, Label, Routed, content_hash
+from prelabel.records import Adjudication, Annotation, Item, Label, Routed, content_hash
 
 if TYPE_CHECKING:
     from prelabel.tasks import Task
@@ -102,12 +103,14 @@ def tasks(
     annotations: Mapping[str, Sequence[Annotation]],
     names: Mapping[str, str],
     images: Sequence[str] = (),
+    settled: Mapping[str, Adjudication] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any]]:
     """Yield one Label Studio task an item, pre-labeled; the same facts give the same bytes.
 
     The first prediction is the consensus, its score the agreement; then one for each annotator
     that labeled the item, its score what the annotator said of its label, null if nothing. An item
-    with given spans that nobody labeled has a prediction with these alone: people relate them.
+    with given spans that nobody labeled has a prediction with these alone: people relate them. What
+    people settled is an annotation beside the predictions.
 
     Args:
         items: what to export.
@@ -117,6 +120,7 @@ def tasks(
         annotations: by item id; of one annotator the last counts.
         names: display names, by annotator fingerprint.
         images: the images that `config` was given.
+        settled: what people settled, by item id.
 
     Raises:
         InputError: a field's name is taken, two annotators have one name, or given spans are not
@@ -142,7 +146,12 @@ def tasks(
         if spans and not predictions:
             given = _results(layout, item.id, GIVEN, [], spans)
             predictions = [_prediction(GIVEN, None, given)]
-        yield {"data": data, "predictions": predictions}
+        made = {"data": data, "predictions": predictions}
+        final = settled.get(item.id)
+        if final is not None and final.label is not None:
+            result = _results(layout, item.id, f"settled by {final.author}", final.label, spans)
+            made["annotations"] = [{"result": result, "was_cancelled": False}]
+        yield made
 
 
 def write_tasks(path: Path, exported: Iterable[Mapping[str, Any]]) -> int:
