@@ -117,7 +117,7 @@ def test_what_people_settled_is_an_annotation_that_reads_back(tmp_path, multi):
     assert errors(xml, whole) == []
     write_tasks(tmp_path / "tasks.json", [{"annotations": []} | task for task in found])
     back = list(read_annotations(tmp_path / "tasks.json", labeling(multi)))
-    assert [(one.item_id, one.label) for one in back] == [("a", labels["a"])]
+    assert [(one.item_id, one.label_raw) for one in back] == [("a", labels["a"])]
 
 
 def test_what_a_task_holds():
