@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from review_site import copied
 
+from prelabel.guideline import Guideline
 from prelabel.project import Project
 from prelabel.resources import data_folder
 from prelabel.review.deciding import read_said
 from prelabel.review.forms import KEYS, RESERVED, choices, keys, make_form
 from prelabel.review.shown import blind_reasons, marked, pretty_record, words
-from prelabel.tasks import OffListError
+from prelabel.tasks import OffListError, make_task
 
 NAMES = sorted(path.parent.name for path in data_folder("evalsets").glob("*/items.jsonl"))
 WITHOUT_KEYS = ("small-ads", "staff-news", "notice-questions")
@@ -169,3 +170,13 @@ def test_a_record_is_shown_as_rows() -> None:
     assert pretty_record("{not json}") is None
     assert pretty_record('{"a":' * 100_000) is None
     assert pretty_record("plain") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [("10", "10"), ("432", "432"), (["1", "12"], "12"), ("ab", "12")]
+)
+def test_the_key_of_a_digit_is_the_digit(names: Any, expected: str) -> None:
+    labels = [{"name": name, "definition": "d"} for name in names]
+    guideline = Guideline(name="g", task="classification", question="?", labels=labels)
+    assert [choice.key for choice in choices(make_task(guideline))] == list(expected)
+    assert list(KEYS[:2]) == ["1", "2"]

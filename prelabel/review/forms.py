@@ -103,7 +103,9 @@ def choices(task: Task) -> list[Choice]:
         known = {"match": ("Match", "y"), "no_match": ("No match", "n")}
     else:
         names = task.guideline.label_names
-        known = {name: (name, key) for name, key in zip(names, keys(len(names)), strict=True)}
+        digits = all(len(name) == 1 and name in "0123456789" for name in names)
+        own = names if digits else keys(len(names))  # a digit's key is the digit
+        known = {name: (name, key) for name, key in zip(names, own, strict=True)}
     return [Choice(name, *known[name], meaning.get(name, "")) for name in known if _has(task, name)]
 
 
