@@ -88,11 +88,21 @@ class Project:
 
         Whoever labels by the guideline has seen the answer, so that they say nothing of anybody.
         """
-        from prelabel.guideline_versions import shown_in
+        from prelabel.guideline_versions import shown_in, texts_of
 
-        ids = {g.item_id for g in self.gold}
-        items = (item for item in self.items() if item.id in ids) if ids else ()
-        return frozenset(shown_in([self.guideline], items))
+        if not texts_of(self.guideline):
+            return frozenset()
+        return frozenset(shown_in([self.guideline], self._gold_items()))
+
+    def _gold_items(self) -> Iterator[Item]:
+        """Yield the items that have gold, reading no further than the last of them."""
+        left = {g.item_id for g in self.gold}
+        for item in self.items() if left else ():
+            if item.id in left:
+                yield item
+                left.remove(item.id)
+                if not left:
+                    return
 
     def scoring_gold(self, split: str | None = None) -> list[Gold]:
         """Return the gold to score on: the split named, else ``test`` where there is one, else all.
