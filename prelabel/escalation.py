@@ -16,6 +16,7 @@ from prelabel.aggregate import apply_majority
 from prelabel.decide import restrict
 from prelabel.errors import InputError
 from prelabel.records import Consensus, content_hash
+from prelabel.signals import CONSENSUS, said_share
 
 if TYPE_CHECKING:
     from prelabel.decide import DecisionRule
@@ -34,9 +35,6 @@ ALL: Key = (2.0, "")
 
 NO_LABEL = -1.0
 """Stands for how sure they are where they have no label in common: such an item comes first."""
-
-CONSENSUS = "\0consensus"
-"""Stands for the consensus among the annotators of a ballot while they are made comparable."""
 
 
 def fit_escalation(evidence: Evidence, config: DecideConfig, chosen: Sequence[str]) -> Params:
@@ -129,9 +127,9 @@ def sureness(ballot: Ballot, own: Sequence[Annotation], params: Params, task: Ta
 
 def _said(annotation: Annotation) -> float:
     for name in ("consistency", "confidence"):
-        said = annotation.extras.get(name)
-        if isinstance(said, (int, float)) and 0 <= said <= 1:
-            return float(said)
+        said = said_share(annotation.extras.get(name))
+        if said is not None:
+            return said
     return 1.0
 
 

@@ -206,7 +206,7 @@ def _of_self(annotations: Sequence[Annotation], agreeing: Mapping[str, float]) -
     for kind in ("confidence", "consistency"):
         own: Group = {}
         for a in annotations:
-            said = _share(a.extras.get(kind))
+            said = said_share(a.extras.get(kind))
             if said is not None and a.annotator in agreeing:
                 sign = 2 * agreeing[a.annotator] - 1
                 own[a.annotator] = sign * log_odds(said, _SURE[kind]) + 0.0  # never -0.0
@@ -216,7 +216,7 @@ def _of_self(annotations: Sequence[Annotation], agreeing: Mapping[str, float]) -
     return found
 
 
-def _share(said: Any) -> float | None:
+def said_share(said: Any) -> float | None:
     """Return what an annotator said of itself, None where that is no number from 0 to 1."""
     if isinstance(said, bool) or not isinstance(said, (int, float)):
         return None
